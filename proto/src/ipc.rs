@@ -1,0 +1,499 @@
+//! The link between a client (a terminal, a script) and its daemon, on one machine.
+//!
+//! A client asks, the daemon answers ([`Call`], [`Reply`]). After [`Call::Watch`] the daemon also says when something
+//! has changed: a [`Changes`] holds the rows that changed since the last one, newest state only, so that a client that
+//! does not read costs nothing. Entries are never pushed: a client sees from a row that a log has grown and reads the
+//! page after its own place ([`Call::Read`]). Live lines and history are one and the same read.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::hello::Versions;
+use crate::ids::{Key, Mid, Pos, Seq, SessionNo, WallMs};
+use crate::name::Name;
+use crate::text::Text;
+
+/// From a client to its daemon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ToDaemon {
+    /// First, once.
+    Hello {
+        /// Versions spoken. This field never changes its form.
+        versions: Versions,
+        /// Features spoken beyond the version.
+        #[serde(default)]
+        features: Vec<String>,
+        /// Program and version, for the log: `chatctl 0.1.0`.
+        client: String,
+    },
+    /// A question. Answers may come in another order than the questions.
+    Request {
+        /// Comes back in the answer.
+        id: u64,
+        /// What is asked.
+        call: Call,
+    },
+}
+
+/// From a daemon to a client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ToClient {
+    /// First: the client is attached.
+    Welcome {
+        /// The version that this link speaks.
+        version: u16,
+        /// Features of the daemon beyond the version.
+        #[serde(default)]
+        features: Vec<String>,
+    },
+    /// Instead of a welcome: the link ends.
+    Refused {
+        /// For a person: what happened and what to do.
+        reason: String,
+    },
+    /// Answer to a request.
+    Reply {
+        /// From the request.
+        id: u64,
+        /// The answer.
+        reply: Reply,
+    },
+    /// Something changed; only after [`Call::Watch`].
+    Changed(Box<Changes>),
+    /// The daemon stops; the link ends.
+    Goodbye {
+        /// `true`: the user asked for it (`quit`). `false`: it was stopped and will come back with everything.
+        quit: bool,
+    },
+}
+
+/// Which session is meant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionRef {
+    /// By its number; 0 is the lobby.
+    Number(SessionNo),
+    /// By the name of the peer; case does not count. Finds sessions that have ended too.
+    Peer(Name),
+}
+
+/// What a client can ask.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Call {
+    /// Puts a message into a session. Answered by [`Reply::Sent`] once it is on the daemon's disk.
+    ///
+    /// Safe to repeat: the same `mid` gets the same answer.
+    Send {
+        /// Where to.
+        session: SessionRef,
+        /// Identity of the message, made by the client.
+        mid: Mid,
+        /// As it was written.
+        text: Text,
+    },
+    /// Opens a private session. Answered by [`Reply::Forked`].
+    Fork {
+        /// With whom.
+        name: Name,
+    },
+    /// Ends a private session for both. Answered by [`Reply::Done`].
+    Leave {
+        /// Which.
+        session: SessionRef,
+    },
+    /// Begins to report changes, all rows first. Answered by [`Reply::Done`].
+    Watch,
+    /// The state of the daemon, of the lobby and of every session. Answered by [`Reply::State`].
+    State,
+    /// One page of who is in the lobby, in order of name. Answered by [`Reply::Users`].
+    Users {
+        /// Last name of the page before; `None` for the first page.
+        after: Option<Name>,
+    },
+    /// One page of a session's log. Answered by [`Reply::Entries`].
+    Read {
+        /// Which.
+        session: SessionRef,
+        /// From where.
+        range: Range,
+        /// At most so many entries; the daemon may give fewer ([`PAGE_ENTRIES`](crate::limits::PAGE_ENTRIES)).
+        limit: u32,
+    },
+    /// Finds messages that hold all the words, newest first. Answered by [`Reply::Found`].
+    Search {
+        /// Parted by white space; case does not count.
+        words: String,
+        /// At most so many.
+        limit: u32,
+    },
+    /// Moves a cursor forward; never back. Answered by [`Reply::Done`].
+    Mark {
+        /// Whose cursor.
+        reader: Reader,
+        /// In which session.
+        session: SessionRef,
+        /// The last entry read.
+        seq: Seq,
+    },
+    /// Where a cursor stands. Answered by [`Reply::Cursor`].
+    Cursor {
+        /// Whose cursor.
+        reader: Reader,
+        /// In which session.
+        session: SessionRef,
+    },
+    /// Signs off: ends the private sessions, leaves the lobby, stops the daemon. Answered by [`Reply::Done`].
+    Quit,
+    /// A call of a later version. Answered by [`Reply::Error`].
+    #[serde(other)]
+    Unknown,
+}
+
+/// Part of a log. Entries always come oldest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Range {
+    /// The entries right after this one.
+    After(Seq),
+    /// The entries right before this one; [`Seq::END`] gives the last ones.
+    Before(Seq),
+}
+
+/// A cursor that the daemon keeps: the person's own read mark, shared by all terminals, or a script's by its name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reader {
+    /// The person.
+    Person,
+    /// A script. The name has 1 to 64 bytes.
+    Named(String),
+}
+
+/// What a daemon answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum Reply {
+    /// Done, nothing more to say.
+    Done,
+    /// The message is on the daemon's disk.
+    Sent {
+        /// Which session it is in.
+        session: SessionNo,
+        /// Where it stands in the session's log.
+        seq: Seq,
+        /// Where it stands among one's own entries; compare with [`SessionRow::sent`] and [`SessionRow::delivered`].
+        pos: Pos,
+    },
+    /// The session is open.
+    Forked {
+        /// Its number.
+        session: SessionNo,
+    },
+    /// Everything, as it is now.
+    State(Box<Changes>),
+    /// One page of members.
+    Users {
+        /// In order of name.
+        users: Vec<UserRow>,
+        /// More pages follow.
+        more: bool,
+    },
+    /// One page of a log.
+    Entries {
+        /// Which session.
+        session: SessionNo,
+        /// Oldest first.
+        entries: Vec<Entry>,
+        /// The last entry of the log at this moment.
+        head: Seq,
+    },
+    /// Messages that were searched for.
+    Found {
+        /// Newest first.
+        hits: Vec<Hit>,
+    },
+    /// Where a cursor stands: the last entry read.
+    Cursor {
+        /// [`Seq::START`] where nothing was read yet.
+        seq: Seq,
+    },
+    /// Not done.
+    Error(CallError),
+}
+
+/// Why something was not done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct CallError {
+    /// For a program.
+    pub code: ErrorCode,
+    /// For a person: what happened, to what, and what to do next.
+    pub message: String,
+}
+
+/// Kinds of [`CallError`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorCode {
+    /// No such session.
+    NoSession,
+    /// Nobody of that name can be reached.
+    NoPeer,
+    /// A fork with oneself.
+    SelfFork,
+    /// A session with that peer is open already.
+    Duplicate,
+    /// The session has ended.
+    Ended,
+    /// The call makes no sense for this session, or at all.
+    Invalid,
+    /// A limit is reached; try again later.
+    Busy,
+    /// The daemon does not know this call: it is older than the client.
+    Unsupported,
+    /// The daemon failed; its log says more.
+    Internal,
+    /// A kind of a later version.
+    #[serde(other)]
+    Other,
+}
+
+/// Rows that changed, each in its newest state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changes {
+    /// The daemon itself and its lobby, if changed.
+    pub daemon: Option<DaemonRow>,
+    /// Sessions that changed, the lobby's too, in order of number.
+    pub sessions: Vec<SessionRow>,
+    /// Numbers that are free again: their sessions have ended and were read to the end.
+    pub closed: Vec<SessionNo>,
+}
+
+/// The daemon and its lobby.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DaemonRow {
+    /// The name that the lobby granted, or the one wished while it has not.
+    pub name: Name,
+    /// The name that was asked for at the start of the daemon.
+    pub wished: Name,
+    /// The daemon's key.
+    pub key: Key,
+    /// The key's short form: `SHA256:…`.
+    pub fingerprint: String,
+    /// The daemon's version.
+    pub version: String,
+    /// The daemon's process.
+    pub pid: u32,
+    /// Where the lobby is.
+    pub lobby: LobbyRow,
+    /// Clients attached that watch, this one included.
+    pub attached: u32,
+    /// Where peers can dial this daemon, as far as it knows.
+    pub listening: Option<SocketAddr>,
+}
+
+/// The lobby, seen from the daemon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LobbyRow {
+    /// `host:port`.
+    pub addr: String,
+    /// Whether the link is up.
+    pub state: LobbyState,
+    /// This daemon hosts it.
+    pub hosted: bool,
+    /// Why it is not connected, for a person; `None` while it is.
+    pub trouble: Option<String>,
+}
+
+/// The link to the lobby.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LobbyState {
+    /// Up.
+    Connected,
+    /// Down; the daemon keeps trying.
+    Reconnecting,
+}
+
+/// One session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionRow {
+    /// Its number; 0 is the lobby.
+    pub session: SessionNo,
+    /// Who opened it; `None` for the lobby.
+    pub mode: Option<Mode>,
+    /// With whom; `None` for the lobby.
+    pub peer: Option<Peer>,
+    /// How it stands.
+    pub state: SessionState,
+    /// Which way the bytes go.
+    pub path: Path,
+    /// Last entry of its log.
+    pub head: Seq,
+    /// The person's read mark.
+    pub read: Seq,
+    /// Messages from others after the read mark.
+    pub unread: u64,
+    /// Own messages that the other side (the lobby) does not have yet.
+    pub queued: u64,
+    /// Own entries up to here have left this daemon (lobby: are in its log).
+    pub sent: Pos,
+    /// Own entries up to here are on the peer's disk. Stays [`Pos::START`] in the lobby.
+    pub delivered: Pos,
+    /// Why it is waiting, for a person; `None` while connected or ended.
+    pub trouble: Option<String>,
+}
+
+/// The other side of a private session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peer {
+    /// Name.
+    pub name: Name,
+    /// Key.
+    pub key: Key,
+    /// The key's short form.
+    pub fingerprint: String,
+}
+
+/// Who opened a private session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Mode {
+    /// This side: `P->`.
+    A,
+    /// The other side: `P~>`.
+    B,
+}
+
+impl Mode {
+    /// The mark before the lines of a session.
+    pub fn mark(self) -> &'static str {
+        match self {
+            Self::A => "P->",
+            Self::B => "P~>",
+        }
+    }
+}
+
+/// How a session stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionState {
+    /// The other side is connected.
+    Connected,
+    /// It is not; lines are queued, the daemon keeps trying.
+    Waiting,
+    /// One side has left.
+    Ended,
+}
+
+/// Which way the bytes of a session go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Path {
+    /// Straight to the peer.
+    Direct,
+    /// Through a relay that cannot read them.
+    Relay,
+    /// No way at the moment.
+    None,
+}
+
+/// Somebody in the lobby.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserRow {
+    /// Name.
+    pub name: Name,
+    /// Key.
+    pub key: Key,
+    /// The key's short form.
+    pub fingerprint: String,
+    /// What is known of the key.
+    pub trust: Trust,
+    /// It is the daemon itself.
+    #[serde(rename = "self")]
+    pub is_self: bool,
+}
+
+/// What this daemon knows of a key under that name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trust {
+    /// Never spoken with.
+    New,
+    /// The same key as before.
+    Pinned,
+    /// Checked by the person.
+    Verified,
+    /// The name was known with another key.
+    Changed,
+}
+
+/// One entry of a session's log, as a client sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Where it stands.
+    pub seq: Seq,
+    /// What it is.
+    pub kind: EntryKind,
+    /// Whom it is from or about; `None` for a notice of the daemon.
+    pub from: Option<Name>,
+    /// This side wrote it.
+    pub mine: bool,
+    /// Identity of the entry.
+    pub mid: Mid,
+    /// Position among one's own entries; `None` for others' entries and notices.
+    pub pos: Option<Pos>,
+    /// When its author made it.
+    pub at: WallMs,
+    /// How far it has come.
+    pub state: EntryState,
+    /// The text of a message or a notice, raw; empty for the other kinds.
+    pub text: String,
+}
+
+/// Kinds of [`Entry`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EntryKind {
+    /// A message.
+    Text,
+    /// Somebody came into the lobby.
+    Joined,
+    /// Somebody left the lobby.
+    Left,
+    /// The session was opened.
+    Opened,
+    /// The session was ended.
+    Closed,
+    /// The daemon has to say something about this log.
+    Notice,
+}
+
+/// How far an entry has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EntryState {
+    /// On this daemon's disk.
+    Queued,
+    /// On its way (lobby: in the lobby's log).
+    Sent,
+    /// On the peer's disk.
+    Delivered,
+    /// From somebody else, or a notice.
+    Received,
+}
+
+/// A message that was searched for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hit {
+    /// Number of its session; `None` where it has ended and gave its number back.
+    pub session: Option<SessionNo>,
+    /// The peer of its session; `None` for the lobby.
+    pub peer: Option<Name>,
+    /// The message.
+    pub entry: Entry,
+}
