@@ -103,8 +103,6 @@ pub struct Hello {
     pub open: Vec<DialId>,
     /// Counts the sender's hellos to this peer, upwards.
     pub hello_no: u64,
-    /// The sender's user opened this session (`\fork`), and the session is open.
-    pub intent: bool,
     /// The sender's own list.
     pub out: OutState,
     /// What the sender has of the other's list; `None` where it has nothing.
@@ -164,7 +162,10 @@ pub enum Content {
         text: Text,
     },
     /// The author left; the session has ended for both.
-    Close,
+    Close {
+        /// The author had read the other side's entries up to here: an `open` after it is not covered.
+        seen: Pos,
+    },
 }
 
 /// Why a connection ends.
@@ -179,6 +180,8 @@ pub enum ByeCode {
     Busy,
     /// The daemon stops.
     Quit,
+    /// The session has ended and everything is delivered.
+    Done,
     /// No version in common.
     Version,
     /// The sender does not want this peer.

@@ -1,0 +1,205 @@
+//! What clients ask, one function a call.
+
+use proto::ids::{Key, Mid, SessionNo, WallMs};
+use proto::ipc::{Call, CallError, ErrorCode, LobbyState, Reader, Reply, SessionRef, Trust, UserRow};
+use proto::limits::PAGE_MEMBERS;
+use proto::name::Name;
+use proto::text::Text;
+use tokio::sync::oneshot;
+
+use super::core::cx;
+use super::{Core, Effect, Place};
+use crate::identity::fingerprint;
+use crate::peer::MAX_QUEUED;
+use crate::store::{LogId, StoreError};
+
+/// Longest name of a script's cursor, in bytes.
+const MAX_READER_NAME: usize = 64;
+
+/// A call either is answered, or the person's fault is told, or the store failed.
+type Answer = Result<Result<Reply, CallError>, StoreError>;
+
+fn refuse(code: ErrorCode, message: impl Into<String>) -> Answer {
+    Ok(Err(CallError { code, message: message.into() }))
+}
+
+fn no_session(session: &SessionRef) -> CallError {
+    let message = match session {
+        SessionRef::Number(number) => format!("There is no session {number}, see them all with: \\ss"),
+        SessionRef::Peer(name) => format!("There is no session with {name}, open one with: \\fork {name}"),
+    };
+    CallError { code: ErrorCode::NoSession, message }
+}
+
+impl Core {
+    pub(super) fn on_call(&mut self, call: Call, reply: oneshot::Sender<Reply>) -> Result<(), StoreError> {
+        let answer = match call {
+            Call::Send { session, mid, text } => self.send(&session, mid, text),
+            Call::Fork { name } => self.fork(&name),
+            Call::Leave { session } => self.leave(&session),
+            Call::State => Ok(Ok(Reply::State(Box::new(self.changes(0))))),
+            Call::Users { after } => Ok(self.users(after.as_ref())),
+            Call::Mark { reader, session, seq } => self.mark(&reader, &session, seq),
+            Call::Cursor { reader, session } => self.cursor(&reader, &session),
+            Call::Quit => self.quit().map(|()| Ok(Reply::Done)),
+            // These need no core: the client's own task answers them.
+            Call::Watch | Call::Read { .. } | Call::Search { .. } | Call::Unknown => refuse(
+                ErrorCode::Unsupported,
+                "This chatd does not know what was asked: it is older than your chatctl. Restart it with: chatctl quit",
+            ),
+        }?;
+        self.effects.push(Effect::Reply(reply, answer.unwrap_or_else(Reply::Error)));
+        Ok(())
+    }
+
+    pub(super) fn on_place(
+        &mut self,
+        session: &SessionRef,
+        reply: oneshot::Sender<Result<Place, CallError>>,
+    ) -> Result<(), StoreError> {
+        let found = self.find(session).and_then(|log| self.places().into_iter().find(|place| place.log == log));
+        self.effects.push(Effect::Place(reply, found.ok_or_else(|| no_session(session))));
+        Ok(())
+    }
+
+    pub(super) fn on_places(&mut self, reply: oneshot::Sender<Vec<Place>>) -> Result<(), StoreError> {
+        let places = self.places();
+        self.effects.push(Effect::Places(reply, places));
+        Ok(())
+    }
+
+    fn send(&mut self, session: &SessionRef, mid: Mid, text: Text) -> Answer {
+        let Some(log) = self.find(session) else {
+            return Ok(Err(no_session(session)));
+        };
+        let at = self.now.wall;
+        if log == LogId::LOBBY {
+            return self.post(mid, at, text);
+        }
+        self.say(log, mid, at, text)
+    }
+
+    fn post(&mut self, mid: Mid, at: WallMs, text: Text) -> Answer {
+        if self.room.queued() >= MAX_QUEUED {
+            return refuse(ErrorCode::Busy, "Too many lines wait for the lobby already; try again when it is back");
+        }
+        let (seq, pos) = self.room.post(&mut self.store, &self.me, mid, at, text)?;
+        Ok(Ok(Reply::Sent { session: SessionNo::LOBBY, seq, pos }))
+    }
+
+    fn say(&mut self, log: LogId, mid: Mid, at: WallMs, text: Text) -> Answer {
+        let Some(session) = self.sessions.get_mut(&log) else {
+            return refuse(ErrorCode::NoSession, "There is no such session");
+        };
+        let name = session.name().clone();
+        let known = self.store.find(log, &self.me.key, mid)?.is_some();
+        if !session.is_open() && !known {
+            let message = format!("The session with {name} has ended, open it again with: \\fork {name}");
+            return refuse(ErrorCode::Ended, message);
+        }
+        if session.queued() >= MAX_QUEUED && !known {
+            let message = format!("Too many lines wait for {name} already; try again when {name} is back");
+            return refuse(ErrorCode::Busy, message);
+        }
+        let (seq, pos) = session.say(&mut cx!(self), mid, at, text.into())?;
+        let session = session.log.row.number.unwrap_or_default();
+        Ok(Ok(Reply::Sent { session, seq, pos }))
+    }
+
+    fn fork(&mut self, name: &Name) -> Answer {
+        if name.folded() == self.me.name.folded() {
+            return refuse(ErrorCode::SelfFork, "Unable to fork a session with self");
+        }
+        let known = self.find(&SessionRef::Peer(name.clone())).and_then(|log| self.sessions.get(&log));
+        if known.is_some_and(crate::peer::PeerSession::is_open) {
+            return refuse(ErrorCode::Duplicate, "Unable to fork a duplicate session with same peer!");
+        }
+        let known = known.filter(|session| !session.log.row.addrs.is_empty());
+        let found = match self.room.state {
+            LobbyState::Connected => self.room.member(name),
+            // The lobby is away: whoever was reached before may be reached again.
+            LobbyState::Reconnecting => known.map(|session| (session.peer(), session.name().clone())),
+        };
+        let Some((key, name)) = found else {
+            let message = format!("Unable to fork into private session as peer {name} unavailable");
+            return refuse(ErrorCode::NoPeer, message);
+        };
+        let log = self.session_with(key, &name)?;
+        self.with_session(log, |session, cx| session.open(cx))?;
+        self.renumber()?;
+        let session = self.sessions.get(&log).and_then(|session| session.log.row.number).unwrap_or_default();
+        Ok(Ok(Reply::Forked { session }))
+    }
+
+    fn leave(&mut self, session: &SessionRef) -> Answer {
+        let Some(log) = self.find(session) else {
+            return Ok(Err(no_session(session)));
+        };
+        if log == LogId::LOBBY {
+            return refuse(ErrorCode::Invalid, "The lobby is always there; to sign off do: \\quit");
+        }
+        if !self.sessions.get(&log).is_some_and(crate::peer::PeerSession::is_open) {
+            self.mark_all_read(log)?;
+            return refuse(ErrorCode::Ended, "The session has ended already");
+        }
+        self.with_session(log, |session, cx| session.close(cx))?;
+        self.mark_all_read(log)?;
+        Ok(Ok(Reply::Done))
+    }
+
+    fn users(&self, after: Option<&Name>) -> Result<Reply, CallError> {
+        if self.room.state != LobbyState::Connected {
+            let reason = self.room.trouble.as_deref().unwrap_or("no answer yet");
+            let message = format!("The lobby is not reachable ({reason}); private sessions go on");
+            return Err(CallError { code: ErrorCode::NoPeer, message });
+        }
+        let mut members = self.room.members_after(after);
+        let users = members.by_ref().take(PAGE_MEMBERS).map(|(name, key)| self.user(name, key)).collect();
+        Ok(Reply::Users { users, more: members.next().is_some() })
+    }
+
+    fn user(&self, name: &Name, key: Key) -> UserRow {
+        let known = self.find_key(&key).is_some();
+        let trust = match self.find(&SessionRef::Peer(name.clone())) {
+            _ if known => Trust::Pinned,
+            Some(_) => Trust::Changed,
+            None => Trust::New,
+        };
+        UserRow { name: name.clone(), key, fingerprint: fingerprint(&key), trust, is_self: key == self.me.key }
+    }
+
+    fn mark(&mut self, reader: &Reader, session: &SessionRef, seq: proto::ids::Seq) -> Answer {
+        if let Err(error) = check_reader(reader) {
+            return Ok(Err(error));
+        }
+        let Some(log) = self.find(session) else {
+            return Ok(Err(no_session(session)));
+        };
+        let marked = match self.sessions.get_mut(&log) {
+            Some(session) => &mut session.log,
+            None => &mut self.room.log,
+        };
+        marked.mark(&mut self.store, reader, seq)?;
+        Ok(Ok(Reply::Done))
+    }
+
+    fn cursor(&self, reader: &Reader, session: &SessionRef) -> Answer {
+        if let Err(error) = check_reader(reader) {
+            return Ok(Err(error));
+        }
+        match self.find(session) {
+            Some(log) => Ok(Ok(Reply::Cursor { seq: self.store.cursor(reader, log)? })),
+            None => Ok(Err(no_session(session))),
+        }
+    }
+}
+
+fn check_reader(reader: &Reader) -> Result<(), CallError> {
+    match reader {
+        Reader::Named(name) if name.is_empty() || name.len() > MAX_READER_NAME => {
+            let message = format!("The name of a cursor has 1 to {MAX_READER_NAME} bytes");
+            Err(CallError { code: ErrorCode::Invalid, message })
+        }
+        Reader::Named(_) | Reader::Person => Ok(()),
+    }
+}

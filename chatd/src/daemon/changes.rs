@@ -1,0 +1,129 @@
+//! What clients are told: rows with versions, so that each client asks for what it has not seen.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use proto::ipc::{Changes, DaemonRow, LobbyRow, SessionRow};
+use tokio::sync::oneshot;
+
+use super::{Core, Effect, Place};
+use crate::identity::fingerprint;
+use crate::store::{LogId, StoreError};
+
+/// Sessions that gave their number back and are still told of; a client that lags further reads the state anew.
+const MAX_RETIRED: usize = 256;
+
+/// When each row changed last.
+#[derive(Debug, Default)]
+pub(super) struct Versions {
+    now: u64,
+    daemon: u64,
+    pub(super) daemon_changed: bool,
+    logs: BTreeMap<LogId, u64>,
+    /// Last rows of sessions that gave their number back.
+    retired: VecDeque<(u64, SessionRow)>,
+    retired_changed: bool,
+}
+
+impl Versions {
+    /// A session gives its number back; this is how it ended.
+    pub(super) fn retire(&mut self, row: SessionRow) {
+        if self.retired.len() == MAX_RETIRED {
+            self.retired.pop_front();
+        }
+        self.retired.push_back((self.now + 1, row));
+        self.retired_changed = true;
+    }
+}
+
+impl Core {
+    /// Counts what changed in this step; `None` where nothing did that a client could see.
+    pub(super) fn new_version(&mut self) -> Option<u64> {
+        let next = self.versions.now + 1;
+        let mut any = std::mem::take(&mut self.versions.retired_changed);
+        if std::mem::take(&mut self.versions.daemon_changed) {
+            self.versions.daemon = next;
+            any = true;
+        }
+        let sessions = self.sessions.values_mut().map(|session| &mut session.log);
+        for log in sessions.chain([&mut self.room.log]) {
+            if std::mem::take(&mut log.changed) {
+                self.versions.logs.insert(log.id(), next);
+                any = true;
+            }
+        }
+        any.then(|| {
+            self.versions.now = next;
+            next
+        })
+    }
+
+    pub(super) fn on_changes(
+        &mut self,
+        since: u64,
+        reply: oneshot::Sender<(u64, Changes)>,
+    ) -> Result<(), StoreError> {
+        let changes = self.changes(since);
+        self.effects.push(Effect::Changes(reply, self.versions.now, changes));
+        Ok(())
+    }
+
+    /// The rows that changed after a version.
+    pub(super) fn changes(&self, since: u64) -> Changes {
+        let changed = |log: LogId| self.versions.logs.get(&log).copied().unwrap_or(u64::MAX) > since;
+        let retired = self.versions.retired.iter().filter(|(at, _)| since > 0 && *at > since);
+        let retired: Vec<&SessionRow> = retired.map(|(_, row)| row).collect();
+        let mut sessions: Vec<SessionRow> = Vec::new();
+        if changed(LogId::LOBBY) {
+            sessions.push(self.room.row());
+        }
+        let live = self.sessions.values().filter(|session| changed(session.log.id()));
+        sessions.extend(live.filter_map(crate::peer::PeerSession::row));
+        sessions.sort_by_key(|row| row.session);
+        let in_use = |row: &SessionRow| {
+            self.sessions.values().any(|session| session.log.row.number == Some(row.session))
+        };
+        let closed = retired.iter().filter(|row| !in_use(row)).map(|row| row.session).collect();
+        // How a session ended comes before what its number stands for now.
+        let mut rows: Vec<SessionRow> = retired.into_iter().cloned().collect();
+        rows.append(&mut sessions);
+        let daemon = (self.versions.daemon > since || since == 0).then(|| self.daemon_row());
+        Changes { daemon, sessions: rows, closed }
+    }
+
+    fn daemon_row(&self) -> DaemonRow {
+        DaemonRow {
+            name: self.me.name.clone(),
+            wished: self.setup.name.clone(),
+            key: self.me.key,
+            fingerprint: fingerprint(&self.me.key),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            lobby: LobbyRow {
+                addr: self.setup.lobby.clone(),
+                state: self.room.state,
+                hosted: self.room.hosted,
+                trouble: self.room.trouble.clone(),
+            },
+            attached: self.attached,
+            listening: self.setup.listening,
+        }
+    }
+
+    pub(super) fn on_attached(&mut self, came: bool) -> Result<(), StoreError> {
+        self.attached = if came { self.attached + 1 } else { self.attached.saturating_sub(1) };
+        self.versions.daemon_changed = true;
+        Ok(())
+    }
+
+    /// Where every log is, the lobby's first.
+    pub(super) fn places(&self) -> Vec<Place> {
+        let sessions = self.sessions.values().map(|session| Place {
+            log: session.log.id(),
+            number: session.log.row.number,
+            peer: Some(session.name().clone()),
+            head: session.log.head(),
+            progress: session.progress(),
+        });
+        [self.room.place()].into_iter().chain(sessions).collect()
+    }
+}

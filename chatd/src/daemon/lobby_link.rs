@@ -1,0 +1,169 @@
+//! Events from the lobby's link, and questions to it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use proto::hello::Versions;
+use proto::ids::{Key, Mid};
+use proto::ipc::{EntryKind, LobbyState};
+use proto::lobby::{Contact, FromLobby, MemberHello, ToLobby, Welcome};
+use proto::name::Name;
+use rand::RngExt;
+
+use super::presence::Notice;
+use super::room::Asked;
+use super::{Core, Effect};
+use crate::store::{Author, LogId, NewEntry, StoreError};
+
+/// How long a dial waits for the lobby to tell the peer's address before it takes the remembered ones.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
+
+impl Core {
+    /// A link stands: introduce ourselves.
+    pub(super) fn on_lobby_up(&mut self, hosted: bool) -> Result<(), StoreError> {
+        self.room.hosted = hosted;
+        let hello = MemberHello {
+            versions: Versions::OURS,
+            features: Vec::new(),
+            name: self.me.name.clone(),
+            instance: self.me.instance,
+            port: self.me.port,
+            room: self.room.cursor(),
+        };
+        self.effects.push(Effect::Lobby(ToLobby::Hello(Box::new(hello))));
+        Ok(())
+    }
+
+    pub(super) fn on_lobby_down(&mut self, reason: String) -> Result<(), StoreError> {
+        if self.room.state == LobbyState::Connected || self.room.trouble.as_ref() != Some(&reason) {
+            self.versions.daemon_changed = true;
+            self.room.lost(reason);
+        }
+        // The answers will not come any more.
+        for (_, asked) in std::mem::take(&mut self.room.asked) {
+            self.dial_at(asked.log, asked.key, asked.dial_no, asked.addrs);
+        }
+        Ok(())
+    }
+
+    pub(super) fn on_lobby(&mut self, message: FromLobby) -> Result<(), StoreError> {
+        match message {
+            FromLobby::Welcome(welcome) => self.on_welcome(&welcome),
+            FromLobby::Refused { reason, .. } | FromLobby::GoAway { reason, .. } => {
+                self.effects.push(Effect::LobbyClose);
+                self.on_lobby_down(reason)
+            }
+            FromLobby::Members { members, more } => {
+                let keys: Vec<Key> = members.iter().map(|member| member.key).collect();
+                let notices = self.room.presence.page(members, more, self.now.mono);
+                self.on_presence(notices, &keys)
+            }
+            FromLobby::Presence { joined, left } => {
+                let keys: Vec<Key> = joined.iter().map(|member| member.key).collect();
+                let notices = self.room.presence.change(joined, left);
+                self.on_presence(notices, &keys)
+            }
+            FromLobby::Entry(entry) => self.room.take(&mut self.store, *entry).map(drop),
+            FromLobby::Gap { .. } => self.room_notice("The lobby no longer holds all that was said meanwhile"),
+            FromLobby::Published { mid, .. } => {
+                self.room.decided(mid);
+                Ok(())
+            }
+            FromLobby::NotPublished { mid, reason } => {
+                self.room.decided(mid);
+                self.room_notice(&format!("The lobby did not take a message of yours: {reason}"))
+            }
+            FromLobby::Found { request, contact } => {
+                self.on_found(request, contact);
+                Ok(())
+            }
+            FromLobby::Ping { .. } | FromLobby::Pong { .. } | FromLobby::Unknown => Ok(()),
+        }
+    }
+
+    fn on_welcome(&mut self, welcome: &Welcome) -> Result<(), StoreError> {
+        self.room.welcomed(welcome, self.room.hosted);
+        self.versions.daemon_changed = true;
+        if self.me.name != welcome.name {
+            self.me.name = welcome.name.clone();
+        }
+        self.store.set_meta("name", self.me.name.as_str())
+    }
+
+    /// Tells who came and left; who came may be somebody a session waits for.
+    fn on_presence(&mut self, notices: Vec<Notice>, came: &[Key]) -> Result<(), StoreError> {
+        for key in came {
+            self.poke_key(key);
+        }
+        for notice in notices {
+            let (kind, name) = match notice {
+                Notice::Joined(name) => (EntryKind::Joined, name),
+                Notice::Left(name) => (EntryKind::Left, name),
+            };
+            let entry = NewEntry {
+                author: Author::Daemon(Some(name)),
+                mid: self.new_mid(),
+                kind,
+                at: self.now.wall,
+                text: String::new(),
+                seen: None,
+            };
+            self.room.log.append_other(&mut self.store, &entry)?;
+        }
+        Ok(())
+    }
+
+    fn room_notice(&mut self, text: &str) -> Result<(), StoreError> {
+        let mid = self.new_mid();
+        self.room.log.notice(&mut self.store, mid, self.now.wall, text.to_owned())
+    }
+
+    fn new_mid(&mut self) -> Mid {
+        Mid::from_parts(self.now.wall, self.rng.random())
+    }
+
+    /// Dials a peer; a lobby that is there is asked first where the peer is now.
+    pub(super) fn dial(&mut self, log: LogId, key: Key, name: &Name, dial_no: u64, addrs: Vec<SocketAddr>) {
+        if self.room.state != LobbyState::Connected {
+            return self.dial_at(log, key, dial_no, addrs);
+        }
+        // The lobby may know the key under another name than this daemon does.
+        let name = self.room.name_of(&key).unwrap_or(name).clone();
+        let request = self.room.request();
+        let until = self.now.mono + LOOKUP_TIMEOUT;
+        self.room.asked.insert(request, Asked { log, key, dial_no, addrs, until });
+        self.effects.push(Effect::Lobby(ToLobby::Lookup { request, name }));
+    }
+
+    fn on_found(&mut self, request: u64, contact: Option<Contact>) {
+        let Some(asked) = self.room.asked.remove(&request) else { return };
+        // A name that belongs to another key now tells nothing of this peer.
+        let fresh = contact.filter(|contact| contact.member.key == asked.key);
+        let mut addrs = fresh.map(|contact| contact.addrs).unwrap_or_default();
+        addrs.extend(asked.addrs.into_iter().filter(|addr| !addrs.contains(addr)).collect::<Vec<_>>());
+        addrs.truncate(proto::limits::MAX_ADDRS);
+        self.dial_at(asked.log, asked.key, asked.dial_no, addrs);
+    }
+
+    fn dial_at(&mut self, log: LogId, key: Key, dial_no: u64, addrs: Vec<SocketAddr>) {
+        if !addrs.is_empty() {
+            return self.effects.push(Effect::Dial { log, key, dial_no, addrs });
+        }
+        if let Some(session) = self.sessions.get_mut(&log) {
+            let reason = "no address of the peer is known".to_owned();
+            session.on_dial_failed(&mut super::core::cx!(self), reason);
+        }
+    }
+
+    /// Dials that waited too long for the lobby go on without it; members that were missing too long have left.
+    pub(super) fn room_deadlines(&mut self) -> Result<(), StoreError> {
+        let now = self.now.mono;
+        let late: Vec<u64> =
+            self.room.asked.iter().filter(|(_, asked)| asked.until <= now).map(|(request, _)| *request).collect();
+        for request in late {
+            self.on_found(request, None);
+        }
+        let gone = self.room.presence.expire(now);
+        self.on_presence(gone, &[])
+    }
+}

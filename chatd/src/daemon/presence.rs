@@ -1,0 +1,170 @@
+//! Who is in the lobby, as far as this daemon was told, and who only seems to have gone.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use proto::ids::Key;
+use proto::lobby::Member;
+use proto::name::Name;
+
+/// How long after a reconnect a member may be missing before it is said to have left: everybody reconnects at once,
+/// and some take longer.
+const MISSING_GRACE: Duration = Duration::from_secs(30);
+
+/// What the person is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Notice {
+    /// Somebody came.
+    Joined(Name),
+    /// Somebody is gone.
+    Left(Name),
+}
+
+/// The members of the lobby.
+#[derive(Debug, Default)]
+pub(super) struct Presence {
+    present: BTreeMap<Key, Name>,
+    /// Were there before the link broke, are not on the list since; gone for good at the time beside them.
+    missing: BTreeMap<Key, (Name, Duration)>,
+    /// Pages of the list that has begun to arrive.
+    pages: Vec<Member>,
+    /// A whole list has arrived once: who is new on a later one has joined.
+    known: bool,
+}
+
+impl Presence {
+    /// One page of the whole list. The notices are there when it was the last page; the first list of all has none.
+    pub(super) fn page(&mut self, members: Vec<Member>, more: bool, now: Duration) -> Vec<Notice> {
+        self.pages.extend(members);
+        if more {
+            return Vec::new();
+        }
+        let listed: BTreeMap<Key, Name> = self.pages.drain(..).map(|member| (member.key, member.name)).collect();
+        let before = std::mem::replace(&mut self.present, listed.clone());
+        if !std::mem::replace(&mut self.known, true) {
+            return Vec::new();
+        }
+        for (key, name) in &before {
+            if !listed.contains_key(key) {
+                self.missing.entry(*key).or_insert_with(|| (name.clone(), now + MISSING_GRACE));
+            }
+        }
+        let mut notices = Vec::new();
+        for (key, name) in listed {
+            if before.get(&key) != Some(&name) {
+                notices.extend(self.came(key, name, before.get(&key).cloned()));
+            }
+        }
+        notices
+    }
+
+    /// Changes since the last word on it.
+    pub(super) fn change(&mut self, joined: Vec<Member>, left: Vec<Member>) -> Vec<Notice> {
+        let mut notices = Vec::new();
+        for member in left {
+            let was = self.present.remove(&member.key).or(self.missing.remove(&member.key).map(|(name, _)| name));
+            notices.extend(was.map(Notice::Left));
+        }
+        for member in joined {
+            let before = self.present.insert(member.key, member.name.clone());
+            if before.as_ref() != Some(&member.name) {
+                notices.extend(self.came(member.key, member.name, before));
+            }
+        }
+        notices
+    }
+
+    /// Somebody is there who was not, or was under another name. Who was only missing has never left.
+    fn came(&mut self, key: Key, name: Name, before: Option<Name>) -> Vec<Notice> {
+        let before = before.or(self.missing.remove(&key).map(|(name, _)| name));
+        match before {
+            Some(before) if before == name => Vec::new(),
+            Some(before) => vec![Notice::Left(before), Notice::Joined(name)],
+            None => vec![Notice::Joined(name)],
+        }
+    }
+
+    /// The link broke: a list that was arriving will not be finished.
+    pub(super) fn interrupted(&mut self) {
+        self.pages.clear();
+    }
+
+    /// Who was missing for too long.
+    pub(super) fn expire(&mut self, now: Duration) -> Vec<Notice> {
+        let gone: Vec<Key> =
+            self.missing.iter().filter(|(_, (_, at))| *at <= now).map(|(key, _)| *key).collect();
+        gone.iter().filter_map(|key| self.missing.remove(key)).map(|(name, _)| Notice::Left(name)).collect()
+    }
+
+    /// When [`Presence::expire`] has something to say.
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        self.missing.values().map(|(_, at)| *at).min()
+    }
+
+    /// The name of a key that is present.
+    pub(super) fn name_of(&self, key: &Key) -> Option<&Name> {
+        self.present.get(key)
+    }
+
+    /// The member of a name; case does not count.
+    pub(super) fn find(&self, name: &Name) -> Option<(Key, Name)> {
+        let folded = name.folded();
+        let mut members = self.present.iter();
+        members.find(|(_, name)| name.folded() == folded).map(|(key, name)| (*key, name.clone()))
+    }
+
+    /// Everybody present, in order of name.
+    pub(super) fn sorted(&self) -> Vec<(&Name, Key)> {
+        let mut members: Vec<_> = self.present.iter().map(|(key, name)| (name, *key)).collect();
+        members.sort();
+        members
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(id: u8, name: &str) -> Member {
+        Member { key: Key([id; 32]), name: Name::new(name).expect("name") }
+    }
+
+    fn joined(name: &str) -> Notice {
+        Notice::Joined(Name::new(name).expect("name"))
+    }
+
+    fn left(name: &str) -> Notice {
+        Notice::Left(Name::new(name).expect("name"))
+    }
+
+    const START: Duration = Duration::ZERO;
+
+    #[test]
+    fn the_first_list_is_no_news_and_later_changes_are() {
+        let mut presence = Presence::default();
+        assert!(presence.page(vec![member(1, "anna")], true, START).is_empty());
+        assert!(presence.page(vec![member(2, "bobby")], false, START).is_empty());
+        assert_eq!(presence.change(vec![member(3, "carol")], vec![]), [joined("carol")]);
+        assert_eq!(presence.change(vec![], vec![member(2, "bobby")]), [left("bobby")]);
+    }
+
+    #[test]
+    fn who_returns_within_the_grace_after_a_reconnect_has_never_left() {
+        let mut presence = Presence::default();
+        presence.page(vec![member(1, "anna"), member(2, "bobby"), member(3, "carol")], false, START);
+        presence.interrupted();
+        assert!(presence.page(vec![member(1, "anna")], false, START).is_empty());
+        assert!(presence.change(vec![member(2, "bobby")], vec![]).is_empty());
+        assert!(presence.expire(MISSING_GRACE / 2).is_empty());
+        assert_eq!(presence.deadline(), Some(MISSING_GRACE));
+        assert_eq!(presence.expire(MISSING_GRACE), [left("carol")]);
+        assert_eq!(presence.deadline(), None);
+    }
+
+    #[test]
+    fn who_returns_under_another_name_left_and_joined() {
+        let mut presence = Presence::default();
+        presence.page(vec![member(1, "anna")], false, START);
+        assert_eq!(presence.change(vec![member(1, "anna_2")], vec![]), [left("anna"), joined("anna_2")]);
+    }
+}

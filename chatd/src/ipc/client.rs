@@ -1,0 +1,227 @@
+//! One client: its hello, its questions one after the other, and what it is told without asking.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures_util::{SinkExt, StreamExt};
+use interprocess::local_socket::tokio::Stream;
+use proto::frame::{Codec, FrameError};
+use proto::hello::Versions;
+use proto::ipc::{Call, CallError, ErrorCode, Hit, Range, Reply, SessionRef, ToClient, ToDaemon};
+use tokio::io::{ReadHalf, WriteHalf};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::{Duration, timeout};
+use tokio_util::codec::{FramedRead, FramedWrite};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info};
+
+use super::Context;
+use crate::daemon::{Event, Place, Stop};
+use crate::store::{LogId, Progress, StoreError};
+
+/// Answers that wait to be written. A client that does not read has its next question wait.
+const QUEUE: usize = 16;
+/// Time for the hello.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
+/// Most words of one search.
+const MAX_WORDS: usize = 16;
+
+type Requests = FramedRead<ReadHalf<Stream>, Codec<ToDaemon>>;
+type Answers = FramedWrite<WriteHalf<Stream>, Codec<()>>;
+
+/// The daemon's core is gone; the client's task has nothing more to do.
+struct CoreGone;
+
+/// Serves one client until either side ends it.
+pub(super) async fn run(stream: Stream, context: Context, shutdown: CancellationToken) {
+    let (read, write) = tokio::io::split(stream);
+    let mut requests = FramedRead::new(read, Codec::new());
+    let mut answers = FramedWrite::new(write, Codec::new());
+    match timeout(HELLO_TIMEOUT, greet(&mut requests, &mut answers)).await {
+        Ok(Ok(true)) => {}
+        Ok(Ok(false)) | Err(_) => return,
+        Ok(Err(error)) => return debug!(%error, "no hello"),
+    }
+    let (queue, waiting) = mpsc::channel(QUEUE);
+    let watch = Arc::new(Notify::new());
+    let ended = tokio::select! {
+        () = read_all(requests, &context, queue.clone(), Arc::clone(&watch)) => "the client left",
+        () = tell_changes(&context, queue, &watch) => "the core is gone",
+        outcome = write_all(answers, waiting, &context, &shutdown) => match outcome {
+            Ok(()) => "the daemon stops",
+            Err(_) => "the client takes nothing",
+        },
+    };
+    debug!(ended, "detached");
+}
+
+/// `false`: the client was refused.
+async fn greet(requests: &mut Requests, answers: &mut Answers) -> Result<bool, FrameError> {
+    let Some(ToDaemon::Hello { versions, client, .. }) = requests.next().await.transpose()? else {
+        let reason = "The first message must be a hello".to_owned();
+        answers.send(&ToClient::Refused { reason }).await?;
+        return Ok(false);
+    };
+    match Versions::OURS.agree(versions) {
+        Ok(version) => {
+            info!(client, "attached");
+            requests.decoder_mut().accept();
+            answers.send(&ToClient::Welcome { version, features: Vec::new() }).await?;
+            Ok(true)
+        }
+        Err(error) => {
+            let reason = format!("{error}. This is chatd {}, you are {client}", env!("CARGO_PKG_VERSION"));
+            answers.send(&ToClient::Refused { reason }).await?;
+            Ok(false)
+        }
+    }
+}
+
+async fn read_all(
+    mut requests: Requests,
+    context: &Context,
+    queue: mpsc::Sender<ToClient>,
+    watch: Arc<Notify>,
+) {
+    while let Some(request) = requests.next().await {
+        let (id, reply) = match request {
+            Ok(ToDaemon::Request { id, call: Call::Watch }) => {
+                watch.notify_one();
+                (id, Reply::Done)
+            }
+            Ok(ToDaemon::Request { id, call }) => match answer(call, context).await {
+                Ok(reply) => (id, reply),
+                Err(CoreGone) => return std::future::pending().await, // the goodbye is on its way
+            },
+            Ok(ToDaemon::Hello { .. }) => return debug!("a second hello"),
+            Err(error) => return debug!(%error, "a request could not be read"),
+        };
+        if queue.send(ToClient::Reply { id, reply }).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn answer(call: Call, context: &Context) -> Result<Reply, CoreGone> {
+    match call {
+        Call::Read { session, range, limit } => read(session, range, limit, context).await,
+        Call::Search { words, limit } => search(&words, limit, context).await,
+        call => ask(context, |reply| Event::Call(call, reply)).await,
+    }
+}
+
+async fn ask<T>(context: &Context, event: impl FnOnce(oneshot::Sender<T>) -> Event) -> Result<T, CoreGone> {
+    let (reply, answer) = oneshot::channel();
+    context.events.send(event(reply)).await.map_err(|_| CoreGone)?;
+    answer.await.map_err(|_| CoreGone)
+}
+
+async fn read(session: SessionRef, range: Range, limit: u32, context: &Context) -> Result<Reply, CoreGone> {
+    let place = match ask(context, |reply| Event::Place(session, reply)).await? {
+        Ok(place) => place,
+        Err(error) => return Ok(Reply::Error(error)),
+    };
+    let page = context.history.page(place.log, range, limit, context.me, place.progress).await;
+    Ok(match page {
+        Ok(entries) => {
+            // The log may have grown since the core was asked.
+            let head = entries.last().map_or(place.head, |last| last.seq.max(place.head));
+            Reply::Entries { session: place.number.unwrap_or_default(), entries, head }
+        }
+        Err(error) => failed(&error),
+    })
+}
+
+async fn search(words: &str, limit: u32, context: &Context) -> Result<Reply, CoreGone> {
+    let words: Vec<String> = words.split_whitespace().map(str::to_lowercase).collect();
+    if words.is_empty() || words.len() > MAX_WORDS {
+        let message = format!("A search takes 1 to {MAX_WORDS} words");
+        return Ok(Reply::Error(CallError { code: ErrorCode::Invalid, message }));
+    }
+    let places = ask(context, Event::Places).await?;
+    let places: HashMap<LogId, Place> = places.into_iter().map(|place| (place.log, place)).collect();
+    let progress: HashMap<LogId, Progress> = places.values().map(|place| (place.log, place.progress)).collect();
+    let progress = move |log| progress.get(&log).copied().unwrap_or_default();
+    let found = context.history.search(words, limit, context.me, progress).await;
+    Ok(match found {
+        Ok(found) => {
+            let hit = |(log, entry)| {
+                let place = places.get(&log);
+                let session = place.and_then(|place| place.number);
+                Hit { session, peer: place.and_then(|place| place.peer.clone()), entry }
+            };
+            Reply::Found { hits: found.into_iter().map(hit).collect() }
+        }
+        Err(error) => failed(&error),
+    })
+}
+
+fn failed(error: &StoreError) -> Reply {
+    let message = format!("The daemon could not read its history: {error}");
+    Reply::Error(CallError { code: ErrorCode::Internal, message })
+}
+
+/// After the client asked for it: rows that changed, newest state only. A client that does not read holds this up, and
+/// nothing gathers for it meanwhile.
+async fn tell_changes(context: &Context, queue: mpsc::Sender<ToClient>, watch: &Notify) {
+    watch.notified().await;
+    let mut seen = context.seen.clone();
+    let _attached = Attached::new(context).await;
+    let mut since = 0;
+    loop {
+        seen.borrow_and_update(); // registered before the state is read
+        let Ok((version, changes)) = ask(context, |reply| Event::Changes(since, reply)).await else {
+            return std::future::pending().await; // the goodbye is on its way
+        };
+        let nothing = changes.daemon.is_none() && changes.sessions.is_empty() && changes.closed.is_empty();
+        if !nothing && queue.send(ToClient::Changed(Box::new(changes))).await.is_err() {
+            return;
+        }
+        since = version;
+        if seen.changed().await.is_err() {
+            return std::future::pending().await;
+        }
+    }
+}
+
+/// Writes what waits; says goodbye when the daemon stops.
+async fn write_all(
+    mut answers: Answers,
+    mut waiting: mpsc::Receiver<ToClient>,
+    context: &Context,
+    shutdown: &CancellationToken,
+) -> Result<(), FrameError> {
+    loop {
+        tokio::select! {
+            biased;
+            message = waiting.recv() => match message {
+                Some(message) => answers.feed(&message).await?,
+                None => return Ok(()),
+            },
+            () = shutdown.cancelled() => break,
+        }
+        while let Ok(message) = waiting.try_recv() {
+            answers.feed(&message).await?;
+        }
+        SinkExt::<&ToClient>::flush(&mut answers).await?;
+    }
+    let quit = context.seen.borrow().stop == Some(Stop::Quit);
+    answers.send(&ToClient::Goodbye { quit }).await
+}
+
+/// A watching client, counted as long as it lives.
+struct Attached(mpsc::Sender<Event>);
+
+impl Attached {
+    async fn new(context: &Context) -> Self {
+        context.events.send(Event::Attached).await.ok();
+        Self(context.events.clone())
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        // With a full queue the count stays one too high until the restart: a number for show, not worth waiting for.
+        self.0.try_send(Event::Detached).ok();
+    }
+}

@@ -1,0 +1,70 @@
+//! Pages of history for clients: read-only connections, off the core's thread, so that no client delays another.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use proto::ids::Key;
+use proto::ipc::{Entry, Range};
+use tokio::task::spawn_blocking;
+
+use crate::store::{LogId, Progress, Reader, StoreError};
+
+/// Connections that are kept for the next page.
+const KEEP: usize = 4;
+
+const POISONED: &str = "no holder of the lock panics";
+
+/// The readers of a database.
+#[derive(Debug, Clone)]
+pub struct History {
+    path: Arc<PathBuf>,
+    idle: Arc<Mutex<Vec<Reader>>>,
+}
+
+impl History {
+    /// Readers for the database at `path`.
+    pub fn new(path: PathBuf) -> Self {
+        Self { path: Arc::new(path), idle: Arc::default() }
+    }
+
+    /// One page of a log; see [`Reader::page`].
+    pub async fn page(
+        &self,
+        log: LogId,
+        range: Range,
+        limit: u32,
+        me: Key,
+        progress: Progress,
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.with(move |reader| reader.page(log, range, limit, &me, progress)).await
+    }
+
+    /// Messages that hold all the words; see [`Reader::search`].
+    pub async fn search(
+        &self,
+        words: Vec<String>,
+        limit: u32,
+        me: Key,
+        progress: impl Fn(LogId) -> Progress + Send + 'static,
+    ) -> Result<Vec<(LogId, Entry)>, StoreError> {
+        self.with(move |reader| reader.search(&words, limit, &me, progress)).await
+    }
+
+    async fn with<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let this = self.clone();
+        let work = move || {
+            let idle = this.idle.lock().expect(POISONED).pop();
+            let reader = idle.map_or_else(|| Reader::open(&this.path), Ok)?;
+            let outcome = read(&reader);
+            let mut idle = this.idle.lock().expect(POISONED);
+            if idle.len() < KEEP {
+                idle.push(reader);
+            }
+            outcome
+        };
+        spawn_blocking(work).await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+    }
+}

@@ -1,0 +1,241 @@
+//! The sockets of private sessions: dials, accepts, and carries messages both ways. Knows nothing of sessions.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use proto::ids::Key;
+use proto::peer::{ALPN, PeerMessage};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument, debug, info_span, warn};
+
+use super::ConnId;
+use crate::daemon::Event;
+use crate::identity::Identity;
+use crate::link::{HANDSHAKE_TIMEOUT, Incoming, LinkError, Outgoing, PING_AFTER, accept, connect, socket, split};
+use crate::store::LogId;
+
+/// Messages that wait to be written on one connection. The window of a session keeps far below it; a connection on
+/// which it fills up is closed, and the session resumes on the next.
+const QUEUE: usize = 1024;
+/// Connections whose other end has not proven a key yet; more are closed at once.
+const MAX_STRANGERS: usize = 128;
+/// Time for one TCP connect.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// All connections to peers.
+#[derive(Debug)]
+pub struct PeerNet {
+    identity: Arc<Identity>,
+    events: mpsc::Sender<Event>,
+    /// The queue of each connection. Held only to look up, put in or take out.
+    queues: Mutex<HashMap<ConnId, mpsc::Sender<PeerMessage>>>,
+    last_conn: AtomicU64,
+    strangers: Arc<Semaphore>,
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+}
+
+const POISONED: &str = "no holder of the lock panics";
+
+impl PeerNet {
+    /// No connections yet; `events` is told of all that happens.
+    pub fn new(
+        identity: Arc<Identity>,
+        events: mpsc::Sender<Event>,
+        tasks: TaskTracker,
+        shutdown: CancellationToken,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            identity,
+            events,
+            queues: Mutex::default(),
+            last_conn: AtomicU64::new(0),
+            strangers: Arc::new(Semaphore::new(MAX_STRANGERS)),
+            tasks,
+            shutdown,
+        })
+    }
+
+    /// Puts a message on a connection; one that is gone already is told of by its own event.
+    pub fn send(&self, conn: ConnId, message: PeerMessage) {
+        let mut queues = self.queues.lock().expect(POISONED);
+        if queues.get(&conn).is_some_and(|queue| queue.try_send(message).is_err()) {
+            warn!(conn = conn.0, "the connection does not take what is sent: closing it");
+            queues.remove(&conn);
+        }
+    }
+
+    /// Ends a connection, after what was put on it.
+    pub fn close(&self, conn: ConnId) {
+        self.queues.lock().expect(POISONED).remove(&conn);
+    }
+
+    /// Ends every connection, after what was put on each.
+    pub fn close_all(&self) {
+        self.queues.lock().expect(POISONED).clear();
+    }
+
+    /// Tries the addresses in turn until one answers with `key`.
+    pub fn dial(self: &Arc<Self>, log: LogId, key: Key, dial_no: u64, addrs: Vec<SocketAddr>) {
+        let net = Arc::clone(self);
+        let span = info_span!("dial", log = log.0, dial_no);
+        let work = async move {
+            let event = match net.reach(key, &addrs).await {
+                Ok((addr, incoming, outgoing)) => {
+                    let conn = net.register(incoming, outgoing, true);
+                    Event::PeerDialed { log, dial_no, conn, addr }
+                }
+                Err(reason) => Event::PeerDialFailed { log, reason },
+            };
+            net.events.send(event).await.ok(); // the core is gone only at the very end
+        };
+        let shutdown = self.shutdown.clone();
+        self.tasks.spawn(
+            async move { shutdown.run_until_cancelled(work).await }.instrument(span),
+        );
+    }
+
+    async fn reach(&self, key: Key, addrs: &[SocketAddr]) -> Result<(SocketAddr, Incoming<PeerMessage>, Outgoing), String> {
+        let mut reasons = Vec::new();
+        for &addr in addrs {
+            match self.reach_one(key, addr).await {
+                Ok((incoming, outgoing)) => return Ok((addr, incoming, outgoing)),
+                Err(reason) => reasons.push(format!("{addr}: {reason}")),
+            }
+        }
+        debug!(?reasons, "no address answers");
+        Err(reasons.join("; "))
+    }
+
+    async fn reach_one(&self, key: Key, addr: SocketAddr) -> Result<(Incoming<PeerMessage>, Outgoing), String> {
+        let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(addr))
+            .await
+            .map_err(|_| "no answer".to_owned())?
+            .map_err(|error| error.kind().to_string())?;
+        socket::tune(&stream).map_err(|error| error.to_string())?;
+        let (stream, _) = connect(stream, &self.identity, ALPN, Some(key)).await.map_err(|error| error.to_string())?;
+        Ok(split(stream))
+    }
+
+    /// Accepts peers until the shutdown.
+    pub async fn listen(self: Arc<Self>, listener: TcpListener) {
+        loop {
+            let accepted = self.shutdown.run_until_cancelled(socket::accept_with_backoff(&listener)).await;
+            let Some((stream, from)) = accepted else { return };
+            let Ok(permit) = Arc::clone(&self.strangers).try_acquire_owned() else {
+                debug!(%from, "too many unproven connections: closing this one");
+                continue;
+            };
+            let net = Arc::clone(&self);
+            let span = info_span!("peer", %from);
+            let work = async move {
+                let greeted = timeout(HANDSHAKE_TIMEOUT, net.greet(stream, from.ip())).await;
+                drop(permit);
+                match greeted {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => debug!(%error, "a connection came to nothing"),
+                    Err(_) => debug!("a connection said no hello in time"),
+                }
+            };
+            let shutdown = self.shutdown.clone();
+            self.tasks.spawn(async move { shutdown.run_until_cancelled(work).await }.instrument(span));
+        }
+    }
+
+    async fn greet(self: &Arc<Self>, stream: TcpStream, from: IpAddr) -> Result<(), LinkError> {
+        let (stream, key) = accept(stream, &self.identity, ALPN).await?;
+        let (mut incoming, outgoing) = split(stream);
+        let PeerMessage::Hello(hello) = incoming.next().await? else {
+            return Err(LinkError::Closed);
+        };
+        incoming.accept_hello();
+        let conn = self.register(incoming, outgoing, false);
+        self.events.send(Event::PeerAccepted { conn, key, from, hello }).await.ok();
+        Ok(())
+    }
+
+    fn register(self: &Arc<Self>, incoming: Incoming<PeerMessage>, outgoing: Outgoing, dialed: bool) -> ConnId {
+        let conn = ConnId(self.last_conn.fetch_add(1, Ordering::Relaxed) + 1);
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        self.queues.lock().expect(POISONED).insert(conn, queue.clone());
+        let net = Arc::clone(self);
+        let span = info_span!("conn", id = conn.0);
+        let work = async move {
+            let reads = read(conn, incoming, queue.downgrade(), net.events.clone(), dialed);
+            drop(queue);
+            let error = tokio::select! {
+                error = reads => error,
+                outcome = write(outgoing, waiting) => outcome.err().unwrap_or(LinkError::Closed),
+                () = net.shutdown.cancelled() => LinkError::Closed,
+            };
+            debug!(%error, "connection ended");
+            net.close(conn);
+            net.events.send(Event::PeerLost(conn)).await.ok();
+        };
+        self.tasks.spawn(work.instrument(span));
+        conn
+    }
+}
+
+/// Carries what comes to the core; answers and asks whether the other side is there.
+async fn read(
+    conn: ConnId,
+    mut incoming: Incoming<PeerMessage>,
+    queue: mpsc::WeakSender<PeerMessage>,
+    events: mpsc::Sender<Event>,
+    mut awaits_hello: bool,
+) -> LinkError {
+    let mut ping_at = Instant::now() + PING_AFTER;
+    loop {
+        let message = tokio::select! {
+            message = incoming.next() => match message {
+                Ok(message) => message,
+                Err(error) => return error,
+            },
+            () = sleep_until(ping_at) => {
+                ping_at = Instant::now() + PING_AFTER;
+                if let Some(queue) = queue.upgrade().filter(|_| incoming.heard().elapsed() >= PING_AFTER / 2) {
+                    queue.try_send(PeerMessage::Ping { nonce: 0 }).ok(); // a full queue is noticed by its writer
+                }
+                continue;
+            }
+        };
+        match message {
+            PeerMessage::Ping { nonce } => {
+                if let Some(queue) = queue.upgrade() {
+                    queue.try_send(PeerMessage::Pong { nonce }).ok();
+                }
+                continue;
+            }
+            PeerMessage::Pong { .. } => continue,
+            PeerMessage::Hello(_) if awaits_hello => {
+                awaits_hello = false;
+                incoming.accept_hello();
+            }
+            _ => {}
+        }
+        if events.send(Event::Peer(conn, message)).await.is_err() {
+            // The daemon stops: what is still to be written goes out first.
+            return std::future::pending().await;
+        }
+    }
+}
+
+/// Writes what waits, gathered; ends the connection in order when nobody can put anything on it any more.
+async fn write(mut outgoing: Outgoing, mut waiting: mpsc::Receiver<PeerMessage>) -> Result<(), LinkError> {
+    while let Some(message) = waiting.recv().await {
+        outgoing.feed(&message).await?;
+        while let Ok(message) = waiting.try_recv() {
+            outgoing.feed(&message).await?;
+        }
+        outgoing.flush().await?;
+    }
+    outgoing.close().await
+}

@@ -1,0 +1,333 @@
+//! One private session: what the person does with it, and what follows from both lists.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use proto::ids::{Key, Mid, Pos, Seq, WallMs};
+use proto::ipc::{EntryKind, Mode, Path, Peer, SessionRow, SessionState};
+use proto::limits::MAX_ADDRS;
+use proto::name::Name;
+use rand::RngExt;
+
+use super::links::{Latest, Link};
+use super::{Backoff, ConnId, Cx, Output};
+use crate::identity::fingerprint;
+use crate::session::Log;
+use crate::store::{Author, InRow, LogRow, NewEntry, Progress, Store, StoreError};
+
+/// First wait after a lost connection is drawn below this: both sides redial, and need not do so at the same instant.
+const FIRST_RETRY: Duration = Duration::from_millis(200);
+/// Shortest wait after a failed dial.
+const RETRY_BASE: Duration = Duration::from_millis(500);
+/// Longest wait after a failed dial.
+const RETRY_CAP: Duration = Duration::from_secs(30);
+/// Own entries that may wait for a peer who is away.
+pub const MAX_QUEUED: u64 = 100_000;
+
+/// A private session with one peer, whether open, waiting or ended.
+#[derive(Debug)]
+pub struct PeerSession {
+    /// The log and its durable row.
+    pub log: Log,
+    pub(super) peer: Key,
+    pub(super) inbound: Option<InRow>,
+    pub(super) links: BTreeMap<ConnId, Link>,
+    pub(super) active: Option<ConnId>,
+    /// The newest thing that the peer said of its connections.
+    pub(super) latest: Option<Latest>,
+    pub(super) hello_no: u64,
+    pub(super) seen_dial: u64,
+    /// A connection on which an acknowledgement is due.
+    pub(super) ack_due: Option<ConnId>,
+    pub(super) row_stale: bool,
+    retry: Backoff,
+    retry_at: Duration,
+    dialing: bool,
+    trouble: Option<String>,
+}
+
+impl PeerSession {
+    /// Takes up a session where the store has it. `None` for a row that is not a session's.
+    pub fn load(row: LogRow, me: Key, store: &Store) -> Result<Option<Self>, StoreError> {
+        let Some((peer, _)) = row.peer.clone() else {
+            return Ok(None);
+        };
+        let inbound = store.in_head(row.id)?;
+        Ok(Some(Self {
+            log: Log::load(row, me, store)?,
+            peer,
+            inbound,
+            links: BTreeMap::new(),
+            active: None,
+            latest: None,
+            hello_no: 0,
+            seen_dial: 0,
+            ack_due: None,
+            row_stale: false,
+            retry: Backoff::new(RETRY_BASE, RETRY_CAP),
+            retry_at: Duration::ZERO,
+            dialing: false,
+            trouble: None,
+        }))
+    }
+
+    /// The key of the other side.
+    pub fn peer(&self) -> Key {
+        self.peer
+    }
+
+    /// The name of the other side.
+    pub fn name(&self) -> &Name {
+        // A session is only made from a row with a peer.
+        &self.log.row.peer.as_ref().expect("a session has a peer").1
+    }
+
+    /// An OPEN stands that no CLOSE covers.
+    pub fn is_open(&self) -> bool {
+        self.log.row.is_open()
+    }
+
+    /// A connection carries the session now.
+    pub fn is_connected(&self) -> bool {
+        self.active.is_some()
+    }
+
+    /// Everything of mine is on the other side's disk.
+    pub fn is_flushed(&self) -> bool {
+        self.queued() == 0
+    }
+
+    /// Own entries that are not on the other side's disk.
+    pub fn queued(&self) -> u64 {
+        self.log.out().0.0.saturating_sub(self.log.row.acked.0)
+    }
+
+    /// How far own entries have come.
+    pub fn progress(&self) -> Progress {
+        Progress { sent: self.sent_to(), delivered: self.log.row.acked }
+    }
+
+    /// The person opens the session.
+    pub fn open(&mut self, cx: &mut Cx<'_>) -> Result<(), StoreError> {
+        let entry = own_entry(cx, EntryKind::Opened, String::new(), None);
+        let (_, pos) = self.log.append_own(cx.store, &entry)?;
+        self.log.row.my_open = Some(pos);
+        self.folded(cx)?;
+        self.poke(cx);
+        Ok(())
+    }
+
+    /// The person leaves the session, for both.
+    pub fn close(&mut self, cx: &mut Cx<'_>) -> Result<(), StoreError> {
+        let seen = self.in_pos();
+        let entry = own_entry(cx, EntryKind::Closed, String::new(), Some(seen));
+        self.log.append_own(cx.store, &entry)?;
+        self.log.row.my_open = None;
+        self.log.row.their_open = None;
+        self.folded(cx)?;
+        self.poke(cx);
+        Ok(())
+    }
+
+    /// The person says something; the same `mid` again gives the same place.
+    pub fn say(
+        &mut self,
+        cx: &mut Cx<'_>,
+        mid: Mid,
+        at: WallMs,
+        text: String,
+    ) -> Result<(Seq, Pos), StoreError> {
+        if let Some(seq) = cx.store.find(self.log.id(), &cx.me.key, mid)? {
+            let pos = cx.store.out_pos(self.log.id(), seq)?.unwrap_or(Pos::START);
+            return Ok((seq, pos));
+        }
+        let author = Author::Person(cx.me.key, cx.me.name.clone());
+        let entry = NewEntry { author, mid, kind: EntryKind::Text, at, text, seen: None };
+        let place = self.log.append_own(cx.store, &entry)?;
+        self.poke(cx);
+        Ok(place)
+    }
+
+    /// Their OPEN or CLOSE came, as entry `pos` of their list.
+    ///
+    /// Both sides may open and leave at the same time. A CLOSE covers its author's own OPENs before it and those of
+    /// the other side that its author had seen, so both sides come to the same state in whatever order they read.
+    pub(super) fn fold_theirs(
+        &mut self,
+        cx: &mut Cx<'_>,
+        kind: EntryKind,
+        pos: Pos,
+        seen: Pos,
+    ) -> Result<(), StoreError> {
+        let row = &mut self.log.row;
+        match kind {
+            EntryKind::Opened => row.their_open = Some(pos),
+            EntryKind::Closed => {
+                row.their_open = None;
+                row.my_open = row.my_open.filter(|open| *open > seen);
+            }
+            _ => return Ok(()),
+        }
+        self.folded(cx)
+    }
+
+    /// Who opened it follows from the OPENs that stand; if both did, the side with the greater key.
+    fn folded(&mut self, cx: &mut Cx<'_>) -> Result<(), StoreError> {
+        let row = &mut self.log.row;
+        row.mode = match (row.my_open, row.their_open) {
+            (Some(_), None) => Some(Mode::A),
+            (None, Some(_)) => Some(Mode::B),
+            (Some(_), Some(_)) if cx.me.key > self.peer => Some(Mode::A),
+            (Some(_), Some(_)) => Some(Mode::B),
+            (None, None) => row.mode,
+        };
+        self.log.save(cx.store)
+    }
+
+    /// Something gives hope to reach the peer: do not wait for the next try.
+    pub fn poke(&mut self, cx: &mut Cx<'_>) {
+        if self.active.is_none() {
+            self.retry_at = self.retry_at.min(cx.now.mono);
+        }
+    }
+
+    /// The peer may also be reached at these addresses; the first is the best.
+    pub fn learn(&mut self, cx: &mut Cx<'_>, addrs: &[SocketAddr]) -> Result<(), StoreError> {
+        let known = &self.log.row.addrs;
+        let mut all = addrs.to_vec();
+        all.extend(known.iter().filter(|addr| !addrs.contains(addr)));
+        all.truncate(MAX_ADDRS);
+        if all != *known {
+            self.log.row.addrs = all;
+            self.log.save(cx.store)?;
+        }
+        Ok(())
+    }
+
+    /// A dial came to nothing.
+    pub fn on_dial_failed(&mut self, cx: &mut Cx<'_>, reason: String) {
+        self.dialing = false;
+        self.trouble = Some(reason);
+        self.log.changed = true;
+        self.retry_at = cx.now.mono + self.retry.next(cx.rng);
+    }
+
+    /// The dial is over: a connection stands.
+    pub(super) fn dial_done(&mut self) {
+        self.dialing = false;
+    }
+
+    /// A connection carries the session from now on.
+    pub(super) fn came_up(&mut self) {
+        self.trouble = None;
+        self.log.changed = true;
+        self.retry.reset();
+    }
+
+    /// No connection carries the session any more.
+    pub(super) fn went_down(&mut self, cx: &mut Cx<'_>, wait: Option<Duration>) {
+        self.log.changed = true;
+        let wait = wait.unwrap_or_else(|| FIRST_RETRY.mul_f64(cx.rng.random::<f64>()));
+        self.retry_at = cx.now.mono + wait;
+    }
+
+    /// A try failed after the dial: wait as after a failed dial.
+    pub(super) fn hold_off(&mut self, cx: &mut Cx<'_>, reason: &str) {
+        let wait = self.retry.next(cx.rng);
+        self.retry_at = cx.now.mono + wait;
+        self.trouble = Some(reason.to_owned());
+        self.log.changed = true;
+    }
+
+    fn wants_link(&self) -> bool {
+        self.is_open() || !self.is_flushed()
+    }
+
+    /// When [`PeerSession::tick`] has something to do; `None` while it has not.
+    pub fn deadline(&self) -> Option<Duration> {
+        (self.wants_link() && self.links.is_empty() && !self.dialing).then_some(self.retry_at)
+    }
+
+    /// Dials if it is time to.
+    pub fn tick(&mut self, cx: &mut Cx<'_>) -> Result<(), StoreError> {
+        if self.deadline().is_none_or(|at| at > cx.now.mono) {
+            return Ok(());
+        }
+        self.dialing = true;
+        // On disk before it is on the wire: a dial number is never used twice.
+        self.log.row.last_dialed += 1;
+        self.log.save(cx.store)?;
+        cx.outputs.push(Output::Dial {
+            log: self.log.id(),
+            key: self.peer,
+            name: self.name().clone(),
+            dial_no: self.log.row.last_dialed,
+            addrs: self.log.row.addrs.clone(),
+        });
+        Ok(())
+    }
+
+    /// Ends a step: what has gathered goes out, acknowledgements too. Call once before each commit.
+    pub fn finish(&mut self, cx: &mut Cx<'_>) -> Result<(), StoreError> {
+        self.acknowledge(cx);
+        self.pump(cx)?;
+        self.close_when_done(cx);
+        Ok(())
+    }
+
+    /// Writes what may be written late: losing it costs a retransmission that the other side drops.
+    pub fn save_lazily(&mut self, store: &mut Store) -> Result<(), StoreError> {
+        if self.row_stale {
+            self.row_stale = false;
+            store.put_log(&self.log.row)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn in_pos(&self) -> Pos {
+        self.inbound.map_or(Pos::START, |row| row.pos)
+    }
+
+    /// The session as clients see it; `None` while it has no number.
+    pub fn row(&self) -> Option<SessionRow> {
+        let row = &self.log.row;
+        let connected = self.is_connected();
+        let state = match (row.is_open(), connected) {
+            (false, _) => SessionState::Ended,
+            (true, true) => SessionState::Connected,
+            (true, false) => SessionState::Waiting,
+        };
+        let trouble = (state == SessionState::Waiting).then(|| self.trouble.clone()).flatten();
+        Some(SessionRow {
+            session: row.number?,
+            mode: row.mode,
+            peer: Some(Peer {
+                name: self.name().clone(),
+                key: self.peer,
+                fingerprint: fingerprint(&self.peer),
+            }),
+            state,
+            path: if connected { Path::Direct } else { Path::None },
+            head: self.log.head(),
+            read: self.log.read(),
+            unread: self.log.unread(),
+            queued: self.queued(),
+            sent: self.sent_to(),
+            delivered: row.acked,
+            trouble,
+        })
+    }
+}
+
+/// An entry that the daemon makes for its person.
+fn own_entry(cx: &mut Cx<'_>, kind: EntryKind, text: String, seen: Option<Pos>) -> NewEntry {
+    NewEntry {
+        author: Author::Person(cx.me.key, cx.me.name.clone()),
+        mid: Mid::from_parts(cx.now.wall, cx.rng.random()),
+        kind,
+        at: cx.now.wall,
+        text,
+        seen,
+    }
+}

@@ -1,0 +1,120 @@
+//! One log in memory: the durable row, where its ends are, and what the person has read of it.
+
+use proto::ids::{Chain, Key, Mid, Pos, Seq, WallMs};
+use proto::ipc::{EntryKind, Reader};
+
+use crate::peer::chain;
+use crate::store::{Author, LogId, LogRow, NewEntry, Store, StoreError};
+
+/// A log and its ends. Every change is written to the store at once and seen by others after its commit.
+#[derive(Debug)]
+pub struct Log {
+    /// The durable row; [`Log::save`] after a change.
+    pub row: LogRow,
+    /// Set by whatever a client could see; cleared by who reports it.
+    pub changed: bool,
+    me: Key,
+    head: Seq,
+    out: (Pos, Chain),
+    read: Seq,
+    unread: u64,
+}
+
+impl Log {
+    /// Takes up a log where the store has it.
+    pub fn load(row: LogRow, me: Key, store: &Store) -> Result<Self, StoreError> {
+        let read = store.cursor(&Reader::Person, row.id)?;
+        let start = chain::start(&me, &row.peer.as_ref().map_or(Key([0; Key::LEN]), |(key, _)| *key));
+        Ok(Self {
+            changed: true,
+            me,
+            head: store.head(row.id)?,
+            out: store.out_head(row.id)?.unwrap_or((Pos::START, start)),
+            read,
+            unread: store.unread(row.id, read, &me)?,
+            row,
+        })
+    }
+
+    /// Which log.
+    pub fn id(&self) -> LogId {
+        self.row.id
+    }
+
+    /// The last entry.
+    pub fn head(&self) -> Seq {
+        self.head
+    }
+
+    /// The end of my own list, and its chain.
+    pub fn out(&self) -> (Pos, Chain) {
+        self.out
+    }
+
+    /// The person's read mark.
+    pub fn read(&self) -> Seq {
+        self.read
+    }
+
+    /// Messages of others after the read mark.
+    pub fn unread(&self) -> u64 {
+        self.unread
+    }
+
+    /// Writes the row.
+    pub fn save(&mut self, store: &mut Store) -> Result<(), StoreError> {
+        self.changed = true;
+        store.put_log(&self.row)
+    }
+
+    /// Appends one of my own entries, and gives it a place in my list.
+    pub fn append_own(&mut self, store: &mut Store, entry: &NewEntry) -> Result<(Seq, Pos), StoreError> {
+        let seq = self.push(store, entry)?;
+        let pos = self.out.0.next();
+        let seen = entry.seen.unwrap_or(Pos::START);
+        let chain = chain::extend(&self.out.1, entry.mid, entry.kind, entry.at, &entry.text, seen);
+        store.push_out(self.row.id, pos, seq, chain)?;
+        self.out = (pos, chain);
+        Ok((seq, pos))
+    }
+
+    /// Appends somebody else's entry, or a notice.
+    pub fn append_other(&mut self, store: &mut Store, entry: &NewEntry) -> Result<Seq, StoreError> {
+        let seq = self.push(store, entry)?;
+        let mine = matches!(&entry.author, Author::Person(key, _) if *key == self.me);
+        if entry.kind == EntryKind::Text && !mine {
+            self.unread += 1;
+        }
+        Ok(seq)
+    }
+
+    /// Appends a line of the daemon itself.
+    pub fn notice(&mut self, store: &mut Store, mid: Mid, at: WallMs, text: String) -> Result<(), StoreError> {
+        let entry =
+            NewEntry { author: Author::Daemon(None), mid, kind: EntryKind::Notice, at, text, seen: None };
+        self.append_other(store, &entry).map(drop)
+    }
+
+    fn push(&mut self, store: &mut Store, entry: &NewEntry) -> Result<Seq, StoreError> {
+        let seq = self.head.next();
+        store.append(self.row.id, seq, entry)?;
+        self.head = seq;
+        self.changed = true;
+        Ok(seq)
+    }
+
+    /// Moves a reader forward, never past the end; the person's mark decides what is unread.
+    pub fn mark(&mut self, store: &mut Store, reader: &Reader, seq: Seq) -> Result<(), StoreError> {
+        let seq = seq.min(self.head);
+        match reader {
+            Reader::Person if seq <= self.read => return Ok(()),
+            Reader::Person => {
+                self.read = seq;
+                self.unread = store.unread(self.row.id, seq, &self.me)?;
+                self.changed = true;
+            }
+            Reader::Named(_) => {}
+        }
+        store.mark(reader, self.row.id, seq)
+    }
+}

@@ -1,0 +1,119 @@
+//! The entries of a log: what was said, and what the daemon noted.
+
+use proto::ids::{Key, Mid, Pos, Seq, WallMs};
+use proto::ipc::EntryKind;
+use proto::name::Name;
+use rusqlite::{OptionalExtension, params};
+
+use super::{LogId, Store, StoreError};
+
+/// Whose entry it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Author {
+    /// Somebody, by key and by the name of that time.
+    Person(Key, Name),
+    /// This daemon, about somebody or about nobody.
+    Daemon(Option<Name>),
+}
+
+impl Author {
+    pub(super) fn key_bytes(&self) -> &[u8] {
+        match self {
+            Self::Person(key, _) => &key.0,
+            Self::Daemon(_) => &[],
+        }
+    }
+
+    fn name(&self) -> Option<&Name> {
+        match self {
+            Self::Person(_, name) => Some(name),
+            Self::Daemon(name) => name.as_ref(),
+        }
+    }
+}
+
+/// An entry that has no place yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEntry {
+    /// Whose.
+    pub author: Author,
+    /// Its identity.
+    pub mid: Mid,
+    /// What it is.
+    pub kind: EntryKind,
+    /// When its author made it.
+    pub at: WallMs,
+    /// The text; empty for kinds that have none.
+    pub text: String,
+    /// Of a closing entry: how far its author had read.
+    pub seen: Option<Pos>,
+}
+
+pub(super) fn kind_name(kind: EntryKind) -> &'static str {
+    match kind {
+        EntryKind::Text => "text",
+        EntryKind::Joined => "joined",
+        EntryKind::Left => "left",
+        EntryKind::Opened => "opened",
+        EntryKind::Closed => "closed",
+        EntryKind::Notice => "notice",
+    }
+}
+
+pub(super) fn kind_of(name: &str) -> Result<EntryKind, StoreError> {
+    Ok(match name {
+        "text" => EntryKind::Text,
+        "joined" => EntryKind::Joined,
+        "left" => EntryKind::Left,
+        "opened" => EntryKind::Opened,
+        "closed" => EntryKind::Closed,
+        "notice" => EntryKind::Notice,
+        _ => return Err(StoreError::Broken("kind of an entry")),
+    })
+}
+
+impl Store {
+    /// The last entry of a log.
+    pub fn head(&self, log: LogId) -> Result<Seq, StoreError> {
+        let mut query = self.db.prepare_cached("SELECT max(seq) FROM entry WHERE log = ?1")?;
+        let head: Option<u64> = query.query_row([log.0], |row| row.get(0))?;
+        Ok(Seq(head.unwrap_or(0)))
+    }
+
+    /// Where an author's message stands; `None` where it is not in the log.
+    pub fn find(&self, log: LogId, author: &Key, mid: Mid) -> Result<Option<Seq>, StoreError> {
+        let mut query =
+            self.db.prepare_cached("SELECT seq FROM entry WHERE log = ?1 AND author = ?2 AND mid = ?3")?;
+        let seq = query.query_row(params![log.0, author.0, mid.0], |row| row.get(0)).optional()?;
+        Ok(seq.map(Seq))
+    }
+
+    /// Puts an entry at the end of a log, as `seq`: the caller knows the head.
+    pub fn append(&mut self, log: LogId, seq: Seq, entry: &NewEntry) -> Result<(), StoreError> {
+        let db = self.write()?;
+        let mut statement = db.prepare_cached(
+            "INSERT INTO entry (log, seq, author, name, mid, kind, at, text, seen)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?;
+        statement.execute(params![
+            log.0,
+            seq.0,
+            entry.author.key_bytes(),
+            entry.author.name().map(Name::as_str),
+            entry.mid.0,
+            kind_name(entry.kind),
+            entry.at.0,
+            entry.text,
+            entry.seen.map(|pos| pos.0),
+        ])?;
+        Ok(())
+    }
+
+    /// Messages of others after `seq`: what is unread.
+    pub fn unread(&self, log: LogId, seq: Seq, me: &Key) -> Result<u64, StoreError> {
+        let mut query = self.db.prepare_cached(
+            "SELECT count(*) FROM entry WHERE log = ?1 AND seq > ?2 AND kind = 'text' AND author <> ?3",
+        )?;
+        Ok(query.query_row(params![log.0, seq.0, me.0], |row| row.get(0))?)
+    }
+}

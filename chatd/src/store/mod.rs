@@ -1,0 +1,130 @@
+//! The embedded database: one file per daemon that holds every log, position and cursor.
+//!
+//! One thread owns the only writing connection ([`Store`]). Writes open a transaction by themselves;
+//! [`Store::commit`] ends it, with one flush of the disk for all that was written since the last one. Whatever others
+//! are to see (a reply, a frame, an acknowledgement) waits until then. Clients' pages come from read-only
+//! connections ([`Reader`]), which see only what was committed.
+//!
+//! A failed flush is not repaired here: the daemon stops and starts again from what is on the disk.
+
+mod entries;
+mod logs;
+mod positions;
+mod reader;
+mod schema;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension};
+
+pub use entries::{Author, NewEntry};
+pub use logs::{LogId, LogRow};
+pub use positions::{InRow, OutRow};
+pub use reader::{Progress, Reader};
+pub use schema::SCHEMA;
+
+/// Why the database could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A later version of the program wrote it.
+    #[error("the database has version {found}, this program knows up to {known}: update the program")]
+    Newer {
+        /// What is in the file.
+        found: i64,
+        /// What this build knows.
+        known: i64,
+    },
+    /// The linked SQLite has a bug that can corrupt the database.
+    #[error("SQLite {version} can corrupt its files; build with 3.51.3 or later")]
+    Sqlite {
+        /// What is linked.
+        version: String,
+    },
+    /// SQLite failed.
+    #[error("the database failed: {0}")]
+    Db(#[from] rusqlite::Error),
+    /// A row holds what no version of the program writes.
+    #[error("the database holds a broken {0}")]
+    Broken(&'static str),
+}
+
+/// How long a reader waits for a checkpoint, and a second writer for the first to go.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The writing connection.
+#[derive(Debug)]
+pub struct Store {
+    db: Connection,
+    path: Option<PathBuf>,
+}
+
+impl Store {
+    /// Opens the database at `path`, making it if there is none. The caller holds the lock of the folder.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let mut db = Connection::open(path)?;
+        db.busy_timeout(BUSY_TIMEOUT)?;
+        db.pragma_update(None, "journal_mode", "WAL")?;
+        // NORMAL may roll commits back after a power cut; a line that was accepted must stay.
+        db.pragma_update(None, "synchronous", "FULL")?;
+        db.set_prepared_statement_cache_capacity(64);
+        schema::migrate(&mut db)?;
+        Ok(Self { db, path: Some(path.to_owned()) })
+    }
+
+    /// A database in memory, for tests and simulation.
+    pub fn in_memory() -> Result<Self, StoreError> {
+        let mut db = Connection::open_in_memory()?;
+        db.set_prepared_statement_cache_capacity(64);
+        schema::migrate(&mut db)?;
+        Ok(Self { db, path: None })
+    }
+
+    /// A reader of the same database; `None` for one in memory.
+    pub fn reader(&self) -> Option<Result<Reader, StoreError>> {
+        self.path.as_deref().map(Reader::open)
+    }
+
+    /// The connection, with a transaction open.
+    fn write(&mut self) -> Result<&Connection, StoreError> {
+        if self.db.is_autocommit() {
+            self.db.execute_batch("BEGIN IMMEDIATE")?;
+        }
+        Ok(&self.db)
+    }
+
+    /// Makes everything written since the last commit durable, with one flush; nothing to do is no work.
+    pub fn commit(&mut self) -> Result<(), StoreError> {
+        if !self.db.is_autocommit() {
+            self.db.execute_batch("COMMIT")?;
+        }
+        Ok(())
+    }
+
+    /// Something was written since the last commit.
+    pub fn is_dirty(&self) -> bool {
+        !self.db.is_autocommit()
+    }
+
+    /// Forgets everything written since the last commit: what a crash does. For simulation.
+    pub fn roll_back(&mut self) -> Result<(), StoreError> {
+        if !self.db.is_autocommit() {
+            self.db.execute_batch("ROLLBACK")?;
+        }
+        Ok(())
+    }
+
+    /// A named value of the daemon; `None` where it was never set.
+    pub fn meta(&self, key: &str) -> Result<Option<String>, StoreError> {
+        let mut query = self.db.prepare_cached("SELECT value FROM meta WHERE key = ?1")?;
+        Ok(query.query_row([key], |row| row.get(0)).optional()?)
+    }
+
+    /// Sets a named value of the daemon.
+    pub fn set_meta(&mut self, key: &str, value: &str) -> Result<(), StoreError> {
+        let db = self.write()?;
+        db.prepare_cached("INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = ?2")?
+            .execute([key, value])?;
+        Ok(())
+    }
+}

@@ -1,0 +1,139 @@
+//! Pages of history for clients, from a read-only connection that sees only what was committed.
+
+use std::path::Path;
+
+use proto::ids::{Key, Pos, Seq, WallMs};
+use proto::ipc::{Entry, EntryState, Range};
+use proto::limits::{PAGE_BYTES, PAGE_ENTRIES};
+use proto::name::Name;
+use rusqlite::{Connection, OpenFlags, Row, Statement, params};
+
+use super::entries::kind_of;
+use super::positions::to_mid;
+use super::{BUSY_TIMEOUT, LogId, StoreError};
+
+/// How far a log's own entries have come: what turns a position into an [`EntryState`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Progress {
+    /// Own entries up to here have left.
+    pub sent: Pos,
+    /// Own entries up to here are on the peer's disk.
+    pub delivered: Pos,
+}
+
+/// A read-only connection.
+#[derive(Debug)]
+pub struct Reader {
+    db: Connection,
+}
+
+const COLUMNS: &str = "entry.log, entry.seq, entry.kind, entry.name, entry.author, entry.mid, out.pos, entry.at,
+    entry.text FROM entry LEFT JOIN out ON out.log = entry.log AND out.seq = entry.seq";
+
+/// Most rows that one search looks at, so that it ends in bounded time.
+const SEARCH_ROWS: u32 = 1_000_000;
+
+impl Reader {
+    /// Opens the database at `path`.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let db = Connection::open_with_flags(path, flags)?;
+        db.busy_timeout(BUSY_TIMEOUT)?;
+        Ok(Self { db })
+    }
+
+    /// One page of a log, oldest first: at most `limit` entries, and no more than the limits of a page.
+    ///
+    /// The first entry of the page (for [`Range::Before`], the last) is there however long it is.
+    pub fn page(
+        &self,
+        log: LogId,
+        range: Range,
+        limit: u32,
+        me: &Key,
+        progress: Progress,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let (bound, seq, order) = match range {
+            Range::After(seq) => (">", seq, "ASC"),
+            Range::Before(seq) => ("<", seq, "DESC"),
+        };
+        let mut query = self.db.prepare_cached(&format!(
+            "SELECT {COLUMNS} WHERE entry.log = ?1 AND entry.seq {bound} ?2 ORDER BY entry.seq {order} LIMIT ?3"
+        ))?;
+        let limit = u64::from(limit).min(PAGE_ENTRIES as u64);
+        let mut rows = query.query(params![log.0, seq.0, limit])?;
+        let mut entries = Vec::new();
+        let mut bytes = 0;
+        while let Some(row) = rows.next()? {
+            let (_, entry) = to_entry(row, me, progress)?;
+            bytes += entry.text.len();
+            if bytes > PAGE_BYTES && !entries.is_empty() {
+                break;
+            }
+            entries.push(entry);
+        }
+        if matches!(range, Range::Before(_)) {
+            entries.reverse();
+        }
+        Ok(entries)
+    }
+
+    /// Messages that hold all of `words` (in lower case), newest first.
+    pub fn search(
+        &self,
+        words: &[String],
+        limit: u32,
+        me: &Key,
+        progress: impl Fn(LogId) -> Progress,
+    ) -> Result<Vec<(LogId, Entry)>, StoreError> {
+        let mut query: Statement<'_> = self.db.prepare(&format!(
+            "SELECT {COLUMNS} WHERE entry.kind = 'text' ORDER BY entry.id DESC LIMIT {SEARCH_ROWS}"
+        ))?;
+        let mut rows = query.query([])?;
+        let mut hits = Vec::new();
+        let mut bytes = 0;
+        while let Some(row) = rows.next()? {
+            let text = row.get_ref(8)?.as_str().map_err(rusqlite::Error::from)?.to_lowercase();
+            if !words.iter().all(|word| text.contains(word.as_str())) {
+                continue;
+            }
+            bytes += text.len();
+            if hits.len() >= limit.min(PAGE_ENTRIES as u32) as usize || (bytes > PAGE_BYTES && !hits.is_empty()) {
+                break;
+            }
+            let log = LogId(row.get(0)?);
+            hits.push(to_entry(row, me, progress(log))?);
+        }
+        Ok(hits)
+    }
+}
+
+fn to_entry(row: &Row<'_>, me: &Key, progress: Progress) -> Result<(LogId, Entry), StoreError> {
+    let name: Option<String> = row.get(3)?;
+    let author: Vec<u8> = row.get(4)?;
+    let pos = row.get::<_, Option<u64>>(6)?.map(Pos);
+    let entry = Entry {
+        seq: Seq(row.get(1)?),
+        kind: kind_of(row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?)?,
+        from: name.map(Name::new).transpose().map_err(|_| StoreError::Broken("name"))?,
+        mine: author == me.0,
+        mid: to_mid(&row.get::<_, Vec<u8>>(5)?)?,
+        pos,
+        at: WallMs(row.get(7)?),
+        state: pos.map_or(EntryState::Received, |pos| progress.state(pos)),
+        text: row.get(8)?,
+    };
+    Ok((LogId(row.get(0)?), entry))
+}
+
+impl Progress {
+    fn state(self, pos: Pos) -> EntryState {
+        if pos <= self.delivered {
+            EntryState::Delivered
+        } else if pos <= self.sent {
+            EntryState::Sent
+        } else {
+            EntryState::Queued
+        }
+    }
+}

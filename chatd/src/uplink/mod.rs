@@ -1,0 +1,211 @@
+//! The daemon's link to its lobby: connects, connects again, and hosts the lobby itself where nobody does.
+
+mod host;
+
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use proto::lobby::{ALPN, FromLobby, ToLobby};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, info};
+
+use crate::daemon::Event;
+use crate::identity::Identity;
+use crate::link::{Incoming, LinkError, Outgoing, PING_AFTER, connect, socket, split};
+use crate::peer::Backoff;
+
+pub use host::{BUILT_IN, Target};
+
+/// Messages that wait to be written to the lobby. Windows keep far below it; a link on which it fills up is closed.
+const QUEUE: usize = 2048;
+/// Time for one TCP connect.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The first try after a lost link comes within this: everybody lost it at the same instant.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+/// Shortest wait after a failed try.
+const RETRY_BASE: Duration = Duration::from_millis(500);
+/// Longest wait after a failed try.
+const RETRY_CAP: Duration = Duration::from_secs(30);
+/// A link that held so long was good: the next loss begins with short waits again.
+const GOOD_AFTER: Duration = Duration::from_secs(5);
+
+const POISONED: &str = "no holder of the lock panics";
+
+/// Where the core puts what is for the lobby. Nothing while there is no link: the core sends again what matters.
+#[derive(Debug, Clone, Default)]
+pub struct ToUplink(Arc<Mutex<Option<mpsc::Sender<ToLobby>>>>);
+
+impl ToUplink {
+    /// Puts a message on the link, if there is one.
+    pub fn send(&self, message: ToLobby) {
+        let mut queue = self.0.lock().expect(POISONED);
+        if queue.as_ref().is_some_and(|queue| queue.try_send(message).is_err()) {
+            *queue = None;
+        }
+    }
+
+    /// Ends the link, after what was put on it.
+    pub fn close(&self) {
+        *self.0.lock().expect(POISONED) = None;
+    }
+
+    fn open(&self) -> mpsc::Receiver<ToLobby> {
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        *self.0.lock().expect(POISONED) = Some(queue);
+        waiting
+    }
+
+    fn weak(&self) -> Option<mpsc::WeakSender<ToLobby>> {
+        self.0.lock().expect(POISONED).as_ref().map(mpsc::Sender::downgrade)
+    }
+}
+
+/// What an uplink runs with.
+#[derive(Debug)]
+pub struct Uplink {
+    /// Where the lobby is.
+    pub target: Target,
+    /// Who we are.
+    pub identity: Arc<Identity>,
+    /// Who is told.
+    pub events: mpsc::Sender<Event>,
+    /// What the core has for the lobby.
+    pub queue: ToUplink,
+    /// Owner of a hosted lobby's task.
+    pub tasks: TaskTracker,
+    /// Ends everything.
+    pub shutdown: CancellationToken,
+}
+
+impl Uplink {
+    /// Keeps the link up until the shutdown.
+    pub async fn run(self) {
+        let shutdown = self.shutdown.clone();
+        shutdown.run_until_cancelled(self.keep_up()).await;
+        self.queue.close();
+    }
+
+    async fn keep_up(&self) {
+        let mut rng: StdRng = rand::make_rng();
+        let mut backoff = Backoff::new(RETRY_BASE, RETRY_CAP);
+        let mut hosting = false;
+        loop {
+            let begun = Instant::now();
+            let reason = match self.open(&mut hosting).await {
+                Ok((incoming, outgoing)) => {
+                    let waiting = self.queue.open();
+                    if self.events.send(Event::LobbyUp { hosted: hosting }).await.is_err() {
+                        return;
+                    }
+                    self.carry(incoming, outgoing, waiting).await.to_string()
+                }
+                Err(reason) => reason,
+            };
+            self.queue.close();
+            info!(reason, "no link to the lobby");
+            if self.events.send(Event::LobbyDown { reason }).await.is_err() {
+                return;
+            }
+            let wait = if begun.elapsed() >= GOOD_AFTER {
+                backoff.reset();
+                FIRST_RETRY.mul_f64(rng.random::<f64>())
+            } else {
+                backoff.next(&mut rng)
+            };
+            sleep(wait).await;
+        }
+    }
+
+    /// One try. Hosts the lobby where nobody listens and hosting is allowed.
+    async fn open(&self, hosting: &mut bool) -> Result<(Incoming<FromLobby>, Outgoing), String> {
+        let stream = match self.connect().await {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && self.target.may_host() => {
+                *hosting |= self.host().map_err(|error| error.to_string())?;
+                self.connect().await
+            }
+            other => other,
+        };
+        let stream = stream.map_err(|error| error.to_string())?;
+        socket::tune(&stream).map_err(|error| error.to_string())?;
+        let (stream, _) = connect(stream, &self.identity, ALPN, None).await.map_err(|error| error.to_string())?;
+        Ok(split(stream))
+    }
+
+    async fn connect(&self) -> io::Result<TcpStream> {
+        let connecting = TcpStream::connect(self.target.addr());
+        timeout(CONNECT_TIMEOUT, connecting).await.unwrap_or(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    async fn carry(
+        &self,
+        incoming: Incoming<FromLobby>,
+        outgoing: Outgoing,
+        waiting: mpsc::Receiver<ToLobby>,
+    ) -> LinkError {
+        let Some(queue) = self.queue.weak() else { return LinkError::Closed };
+        let error = tokio::select! {
+            error = read(incoming, queue, &self.events) => error,
+            outcome = write(outgoing, waiting) => outcome.err().unwrap_or(LinkError::Closed),
+        };
+        debug!(%error, "link to the lobby ended");
+        error
+    }
+}
+
+/// Carries what comes to the core; answers and asks whether the lobby is there.
+async fn read(
+    mut incoming: Incoming<FromLobby>,
+    queue: mpsc::WeakSender<ToLobby>,
+    events: &mpsc::Sender<Event>,
+) -> LinkError {
+    let mut ping_at = Instant::now() + PING_AFTER;
+    let answer = |message| {
+        if let Some(queue) = queue.upgrade() {
+            queue.try_send(message).ok(); // a full queue is noticed by its writer
+        }
+    };
+    loop {
+        let message = tokio::select! {
+            message = incoming.next() => match message {
+                Ok(message) => message,
+                Err(error) => return error,
+            },
+            () = sleep_until(ping_at) => {
+                ping_at = Instant::now() + PING_AFTER;
+                answer(ToLobby::Ping { nonce: 0 });
+                continue;
+            }
+        };
+        match message {
+            FromLobby::Ping { nonce } => {
+                answer(ToLobby::Pong { nonce });
+                continue;
+            }
+            FromLobby::Pong { .. } => continue,
+            FromLobby::Welcome(_) => incoming.accept_hello(),
+            _ => {}
+        }
+        if events.send(Event::Lobby(message)).await.is_err() {
+            // The daemon stops: what is still to be written goes out first.
+            return std::future::pending().await;
+        }
+    }
+}
+
+/// Writes what waits, gathered; ends the link in order when the core has closed the queue.
+async fn write(mut outgoing: Outgoing, mut waiting: mpsc::Receiver<ToLobby>) -> Result<(), LinkError> {
+    while let Some(message) = waiting.recv().await {
+        outgoing.feed(&message).await?;
+        while let Ok(message) = waiting.try_recv() {
+            outgoing.feed(&message).await?;
+        }
+        outgoing.flush().await?;
+    }
+    outgoing.close().await
+}
