@@ -83,6 +83,7 @@ fn is_plain(text: &str) -> bool {
 fn push_row(out: &mut String, text: &str) {
     let mut marks = 0;
     let mut chars = text.chars().peekable();
+    // The character before, if it was shown: after an escape nothing joins and no mark is placed.
     let mut before = None;
     while let Some(c) = chars.next() {
         let joins = match c {
@@ -93,17 +94,19 @@ fn push_row(out: &mut String, text: &str) {
             }
             _ => false,
         };
+        let alone = before.is_none();
         let zero_width = c.width() == Some(0) && !joins;
         marks = if zero_width { marks + 1 } else { 0 };
+        before = Some(c);
         match c {
             '\t' => out.push_str(TAB),
             c if joins => out.push(c),
-            c if is_hostile(c) || marks > MAX_MARKS || (zero_width && before.is_none()) => {
+            c if is_hostile(c) || marks > MAX_MARKS || (zero_width && alone) => {
                 push_escape(out, c);
+                before = None;
             }
             c => out.push(c),
         }
-        before = Some(c);
     }
 }
 
@@ -190,6 +193,12 @@ mod tests {
     }
 
     #[test]
+    fn regression_nothing_joins_an_escape() {
+        assert_eq!(line("a\u{fe0f}\u{200d}👩"), "a\\u{fe0f}\\u{200d}👩");
+        assert_eq!(line("\u{1b}\u{301}"), "\\x1b\\u{301}");
+    }
+
+    #[test]
     fn a_pile_of_marks_is_cut_off() {
         let shown = line(&format!("z{}", "\u{335}".repeat(40))).into_owned();
         assert_eq!(shown.matches('\u{335}').count(), MAX_MARKS);
@@ -210,9 +219,14 @@ mod tests {
         assert_eq!(message("", "ab漢字cdefghijk", Some(12)), "ab漢字cdefgh\n  | ijk");
     }
 
+    /// Any text, and text that is thick with what joins, hides and stacks.
+    fn foreign_text() -> impl Strategy<Value = String> {
+        prop_oneof![any::<String>(), "[a1👩❤\u{fe0f}\u{200d}\u{301}\u{1b}\u{202e}\n\t]{0,12}"]
+    }
+
     proptest! {
         #[test]
-        fn nothing_hostile_passes(text in any::<String>(), width in proptest::option::of(1usize..60)) {
+        fn nothing_hostile_passes(text in foreign_text(), width in proptest::option::of(1usize..60)) {
             let shown = message("> x: ", &text, width);
             for (index, row) in shown.split('\n').enumerate() {
                 prop_assert!(index == 0 || row.starts_with(GUTTER));
@@ -220,7 +234,9 @@ mod tests {
                 for c in row.chars() {
                     let joiner = matches!(c, '\u{fe0f}' | '\u{200d}');
                     let selector_alone = c == '\u{fe0f}' && !is_emoji_base(before);
+                    let joiner_alone = c == '\u{200d}' && !(is_pictograph(before) || before == '\u{fe0f}');
                     prop_assert!(!is_hostile(c) || joiner, "{:?}", c);
+                    prop_assert!(!joiner_alone, "a joiner after {:?}", before);
                     prop_assert!(!selector_alone, "a selector after {:?}", before);
                     before = c;
                 }

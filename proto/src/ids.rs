@@ -102,16 +102,28 @@ impl Mid {
     }
 }
 
+/// Largest position and clock on any wire: what the store can hold.
+const MAX_STORED: u64 = i64::MAX as u64;
+
+/// Reads an integer that the store can hold, so that none from outside fails there or overflows when counted on.
+fn stored_integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let value = u64::deserialize(deserializer)?;
+    if value > MAX_STORED {
+        return Err(de::Error::custom(format_args!("{value} is over the limit of {MAX_STORED}")));
+    }
+    Ok(value)
+}
+
 /// Position in one local log. The first entry has 1; [`Seq::START`] stands before it. Never repeats, never goes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Seq(pub u64);
+pub struct Seq(#[serde(deserialize_with = "stored_integer")] pub u64);
 
 impl Seq {
     /// Before the first entry.
     pub const START: Self = Self(0);
     /// After every entry there will ever be (SQLite's largest integer).
-    pub const END: Self = Self(i64::MAX as u64);
+    pub const END: Self = Self(MAX_STORED);
 
     /// The next position.
     #[must_use]
@@ -123,7 +135,7 @@ impl Seq {
 /// Position among one author's own entries in one session, from 1 without a hole; [`Pos::START`] stands before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Pos(pub u64);
+pub struct Pos(#[serde(deserialize_with = "stored_integer")] pub u64);
 
 impl Pos {
     /// Before the first entry.
@@ -145,7 +157,7 @@ impl Pos {
 /// Position in the lobby's own log, as the lobby counts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct LobbySeq(pub u64);
+pub struct LobbySeq(#[serde(deserialize_with = "stored_integer")] pub u64);
 
 impl LobbySeq {
     /// Before the first entry.
@@ -177,7 +189,7 @@ impl fmt::Display for SessionNo {
 /// A wall clock in milliseconds since 1970, UTC. For show only: no order depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct WallMs(pub u64);
+pub struct WallMs(#[serde(deserialize_with = "stored_integer")] pub u64);
 
 /// The name of one numbering of an author's entries. Changed only when the author's list was forked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -198,6 +210,17 @@ mod tests {
         let json = serde_json::to_string(&mid).expect("serializes");
         assert_eq!(json, "\"AQIDBAUG_____________w\"");
         assert_eq!(serde_json::from_str::<Mid>(&json).expect("reads back"), mid);
+    }
+
+    #[test]
+    fn integers_that_the_store_cannot_hold_are_refused() {
+        assert_eq!(serde_json::from_str::<Seq>("9223372036854775807").expect("the largest"), Seq::END);
+        for text in ["9223372036854775808", "18446744073709551615", "-1", "1.0"] {
+            assert!(serde_json::from_str::<Seq>(text).is_err(), "{text}");
+            assert!(serde_json::from_str::<Pos>(text).is_err(), "{text}");
+            assert!(serde_json::from_str::<LobbySeq>(text).is_err(), "{text}");
+            assert!(serde_json::from_str::<WallMs>(text).is_err(), "{text}");
+        }
     }
 
     #[test]
