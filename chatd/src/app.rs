@@ -101,7 +101,7 @@ async fn serve(cli: &Cli, places: &Places) -> anyhow::Result<()> {
         tasks: tasks.clone(),
         shutdown: shutdown.clone(),
     };
-    tasks.spawn(uplink.run());
+    let uplink = tasks.spawn(uplink.run());
     let history = ipc::History::new(places.database.clone());
     let context = ipc::Context { events: events.clone(), seen: core.seen.clone(), history, me: identity.key() };
     let clients = CancellationToken::new();
@@ -113,24 +113,19 @@ async fn serve(cli: &Cli, places: &Places) -> anyhow::Result<()> {
     notify::stopping();
     clients.cancel();
     serving.await.ok(); // it has its own deadline
-    peers.close_all();
-    to_lobby.close();
     let outcome = tokio::task::spawn_blocking(|| core.join()).await.context("the core is gone")?;
-    tasks.close();
-    if timeout(DRAIN, drain(&tasks, &peers)).await.is_err() {
+    to_lobby.close();
+    let drained = async {
+        peers.close_all().await;
+        uplink.await.ok(); // a panic was logged where it happened
+    };
+    if timeout(DRAIN, drained).await.is_err() {
         warn!("some connections did not take what was left for them");
     }
     shutdown.cancel();
-    timeout(DRAIN, tasks.wait()).await.ok();
+    tasks.close();
+    timeout(DRAIN, tasks.wait()).await.ok(); // a hosted lobby says goodbye to its members
     Ok(outcome?)
-}
-
-/// Waits until every connection to a peer has written what was put on it.
-async fn drain(tasks: &TaskTracker, peers: &PeerNet) {
-    tokio::select! {
-        () = tasks.wait() => {}
-        () = peers.drained() => {}
-    }
 }
 
 /// The port of the last run if it is free, so that peers find us where we were, else any other.

@@ -285,7 +285,7 @@ fn cells(line: &str) -> Vec<String> {
 fn every_word_has_its_row() {
     let cases = [
         ("code of refused", words!(RefusedCode: Version, Busy, Stopping, Protocol, Other)),
-        ("code of bye", words!(ByeCode: Superseded, Conflict, Busy, Quit, Version, Refused, Protocol, Other)),
+        ("code of bye", words!(ByeCode: Superseded, Conflict, Busy, Quit, Done, Version, Refused, Protocol, Other)),
         (
             "code of error",
             words!(ErrorCode: NoSession, NoPeer, SelfFork, Duplicate, Ended, Invalid, Busy, Unsupported,
@@ -426,13 +426,12 @@ fn data_at(at: u64) -> (Mid, WallMs, Content) {
 
 /// The recipe of the page for one step of a chain.
 fn chain_after(chain: Chain, (mid, at, content): &(Mid, WallMs, Content)) -> Chain {
-    let (kind, text) = match content {
-        Content::Open => (1u8, ""),
-        Content::Text { text } => (2, text.as_str()),
-        Content::Close => (3, ""),
+    let (kind, body) = match content {
+        Content::Open => (1u8, Vec::new()),
+        Content::Text { text } => (2, text.as_str().as_bytes().to_vec()),
+        Content::Close { seen } => (3, seen.0.to_be_bytes().to_vec()),
     };
-    let text = sha256(&[text.as_bytes()]);
-    Chain(sha256(&[&chain.0, &mid.0, &[kind], &at.0.to_be_bytes(), &text]))
+    Chain(sha256(&[&chain.0, &mid.0, &[kind], &at.0.to_be_bytes(), &sha256(&[&body])]))
 }
 
 #[test]

@@ -124,7 +124,6 @@ fn is_socket(_: &std::fs::Metadata) -> bool {
 /// The kernel says who is at the other end; the socket's mode alone would let root's mistakes through.
 #[cfg(unix)]
 fn is_same_user(stream: &Stream) -> bool {
-    use interprocess::os::unix::local_socket::PeerCredsExt as _;
     let me = rustix::process::geteuid().as_raw();
     stream.peer_creds().is_ok_and(|creds| creds.euid().is_none_or(|uid| uid == me))
 }

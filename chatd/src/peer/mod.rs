@@ -25,7 +25,7 @@ use rand::rngs::StdRng;
 use crate::store::{LogId, Store};
 
 pub use backoff::Backoff;
-pub use session::PeerSession;
+pub use session::{MAX_QUEUED, PeerSession};
 
 /// One connection to a peer, by a number that no other connection of this run has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -39,6 +39,8 @@ pub struct PeerNet {
     last_conn: AtomicU64,
     strangers: Arc<Semaphore>,
     tasks: TaskTracker,
+    /// The tasks of the connections alone: they end when all that was put on them is written.
+    conns: TaskTracker,
     shutdown: CancellationToken,
 }
 
@@ -59,6 +61,7 @@ impl PeerNet {
             last_conn: AtomicU64::new(0),
             strangers: Arc::new(Semaphore::new(MAX_STRANGERS)),
             tasks,
+            conns: TaskTracker::new(),
             shutdown,
         })
     }
@@ -77,9 +80,11 @@ impl PeerNet {
         self.queues.lock().expect(POISONED).remove(&conn);
     }
 
-    /// Ends every connection, after what was put on each.
-    pub fn close_all(&self) {
+    /// Ends every connection, after what was put on each, and waits until all have ended.
+    pub async fn close_all(&self) {
         self.queues.lock().expect(POISONED).clear();
+        self.conns.close();
+        self.conns.wait().await;
     }
 
     /// Tries the addresses in turn until one answers with `key`.
@@ -179,7 +184,7 @@ impl PeerNet {
             net.close(conn);
             net.events.send(Event::PeerLost(conn)).await.ok();
         };
-        self.tasks.spawn(work.instrument(span));
+        self.conns.spawn(work.instrument(span));
         conn
     }
 }

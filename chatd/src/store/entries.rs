@@ -116,4 +116,13 @@ impl Store {
         )?;
         Ok(query.query_row(params![log.0, seq.0, me.0], |row| row.get(0))?)
     }
+
+    /// Author and text of every message of a log, in order. For tests.
+    #[cfg(test)]
+    pub(crate) fn all_texts(&self, log: LogId) -> Result<Vec<(Vec<u8>, String)>, StoreError> {
+        let mut query =
+            self.db.prepare("SELECT author, text FROM entry WHERE log = ?1 AND kind = 'text' ORDER BY seq")?;
+        let rows = query.query_map([log.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
 }

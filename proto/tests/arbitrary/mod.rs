@@ -185,9 +185,9 @@ pub(crate) fn peer_message() -> impl Strategy<Value = PeerMessage> {
 
 fn hello() -> impl Strategy<Value = Hello> {
     let who = (versions(), features(), name(), instance(), any::<u16>());
-    let dials = (any::<[u64; 4]>(), vec(dial(), 0..4), any::<bool>());
+    let dials = (any::<[u64; 4]>(), vec(dial(), 0..4));
     (who, dials, out_state(), option::of(in_state())).prop_map(
-        |((versions, features, name, instance, port), (numbers, open, intent), out, inbound)| {
+        |((versions, features, name, instance, port), (numbers, open), out, inbound)| {
             let [dial_no, last_dialed, seen_dial, hello_no] = numbers;
             Hello {
                 versions,
@@ -200,7 +200,6 @@ fn hello() -> impl Strategy<Value = Hello> {
                 seen_dial,
                 open,
                 hello_no,
-                intent,
                 out,
                 inbound,
             }
@@ -225,12 +224,13 @@ fn in_state() -> impl Strategy<Value = InState> {
 }
 
 fn content() -> impl Strategy<Value = Content> {
-    prop_oneof![Just(Content::Open), text().prop_map(|text| Content::Text { text }), Just(Content::Close)]
+    let close = pos().prop_map(|seen| Content::Close { seen });
+    prop_oneof![Just(Content::Open), text().prop_map(|text| Content::Text { text }), close]
 }
 
 fn bye_code() -> impl Strategy<Value = ByeCode> {
-    use ByeCode::{Busy, Conflict, Other, Protocol, Quit, Refused, Superseded, Version};
-    prop::sample::select(vec![Superseded, Conflict, Busy, Quit, Version, Refused, Protocol, Other])
+    use ByeCode::{Busy, Conflict, Done, Other, Protocol, Quit, Refused, Superseded, Version};
+    prop::sample::select(vec![Superseded, Conflict, Busy, Quit, Done, Version, Refused, Protocol, Other])
 }
 
 pub(crate) fn to_daemon() -> impl Strategy<Value = ToDaemon> {
