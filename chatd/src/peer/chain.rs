@@ -51,15 +51,24 @@ mod tests {
         assert_ne!(start(&anna, &bobby), start(&bobby, &anna));
     }
 
+    /// The worked example of `proto/PROTOCOL.md`, "Positions, epochs, chains".
     #[test]
-    fn the_chain_is_frozen() {
-        let chain = start(&Key([1; 32]), &Key([2; 32]));
-        let mid = Mid([3; 16]);
-        let next = extend(&chain, mid, EntryKind::Text, WallMs(4), "hi", Pos::START);
-        let closed = extend(&next, mid, EntryKind::Closed, WallMs(5), "", Pos(1));
-        assert_eq!(
-            [chain.to_string(), next.to_string(), closed.to_string()],
-            ["", "", ""]
-        );
+    fn the_chain_is_that_of_the_specification() {
+        let key = |text| Key::parse(text).expect("key");
+        let mid = |text| Mid::parse(text).expect("mid");
+        let anna = key("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo");
+        let bobby = key("PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw");
+        let none = Pos::START;
+        let entries = [
+            ("AaICssV7EBESExQVFhcYGQ", EntryKind::Opened, 1_795_341_600_123, ""),
+            ("AaICss1LICEiIyQlJicoKQ", EntryKind::Text, 1_795_341_602_123, "hello"),
+            ("AaICs6_bMDEyMzQ1Njc4OQ", EntryKind::Closed, 1_795_341_660_123, ""),
+        ];
+        let mut chain = start(&anna, &bobby);
+        assert_eq!(chain.to_string(), "Z0_hPaLcCwm4mL5cCF0rYM3hHGNNweB0k9tvk28D54M");
+        for (id, kind, at, text) in entries {
+            chain = extend(&chain, mid(id), kind, WallMs(at), text, none);
+        }
+        assert_eq!(chain.to_string(), "NnKc2LXJELTozxEtqwo9cntKCY7_bB1g-otcraZsoJ0");
     }
 }

@@ -1,0 +1,176 @@
+//! The command line of `lobbyd`: parse, build, run, and turn the result into an exit code.
+
+use std::io::{self, ErrorKind, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
+use clap::{ArgAction, Parser};
+use proto::paths::Base;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use super::{Lobby, LobbyConfig};
+use crate::identity::{Identity, fingerprint};
+use crate::link::socket;
+
+/// The room where people meet: forwards what is said in the lobby, and tells who is there and where to reach them.
+#[derive(Debug, Parser)]
+#[command(name = "lobbyd", version)]
+pub struct Args {
+    /// Where to listen; port 0 is any free port.
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:43210")]
+    listen: SocketAddr,
+
+    /// Folder of the lobby's key; it stays the same lobby for as long as it has the same key.
+    #[arg(long, value_name = "DIR", env = "LOBBYD_DATA_DIR")]
+    data_dir: Option<PathBuf>,
+
+    /// Say more in the log (on standard error); twice for everything. `RUST_LOG` wins.
+    #[arg(short, long, action = ArgAction::Count)]
+    verbose: u8,
+}
+
+/// Runs `lobbyd` from its arguments to its end.
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    start_log(args.verbose);
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("lobbyd: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start_log(verbose: u8) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "info",
+        _ => "debug",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+}
+
+#[tokio::main]
+async fn run(args: &Args) -> anyhow::Result<()> {
+    raise_descriptor_limit();
+    let data = match &args.data_dir {
+        Some(dir) => dir.clone(),
+        None => Base::resolve(None, None)?.data.join("lobbyd"),
+    };
+    let identity = Arc::new(Identity::load_or_create(&data)?);
+    let listener = listen(args.listen)?;
+    // Before the line that says so: whoever reads it may send a signal at once.
+    let shutdown = CancellationToken::new();
+    let signals = Signals::new().context("cannot wait for signals")?;
+    announce(&listener, &identity)?;
+    let serving = Lobby::serve(listener, identity, LobbyConfig::default(), shutdown.clone());
+    let mut serving = std::pin::pin!(serving);
+    tokio::select! {
+        outcome = &mut serving => return outcome.context("the lobby ended"),
+        () = signals.stop() => {}
+    }
+    notify(Stage::Stopping);
+    shutdown.cancel();
+    serving.await.context("the lobby did not end in order")
+}
+
+fn listen(addr: SocketAddr) -> anyhow::Result<TcpListener> {
+    socket::listen(addr).map_err(|error| match error.kind() {
+        ErrorKind::AddrInUse => anyhow!(
+            "cannot listen on {addr}: another program does already. \
+             Stop it (perhaps a lobbyd, or a chatd that hosts the lobby), or choose another port with --listen"
+        ),
+        _ => anyhow!(error).context(format!("cannot listen on {addr}")),
+    })
+}
+
+/// Tells people, scripts and systemd that the lobby is ready.
+fn announce(listener: &TcpListener, identity: &Identity) -> anyhow::Result<()> {
+    let addr = listener.local_addr().context("cannot tell where the lobby listens")?;
+    let mut out = io::stdout().lock();
+    // Nobody has to read it: a closed standard output is no reason not to run.
+    writeln!(out, "lobbyd: listening on {addr}, key {}", fingerprint(&identity.key())).ok();
+    out.flush().ok();
+    notify(Stage::Ready);
+    Ok(())
+}
+
+/// How far the daemon is, for systemd.
+#[derive(Debug, Clone, Copy)]
+enum Stage {
+    Ready,
+    Stopping,
+}
+
+#[cfg(target_os = "linux")]
+fn notify(stage: Stage) {
+    let message = match stage {
+        Stage::Ready => sd_notify::NotifyState::Ready,
+        Stage::Stopping => sd_notify::NotifyState::Stopping,
+    };
+    if let Err(error) = sd_notify::notify(&[message]) {
+        tracing::warn!(%error, ?stage, "systemd was not told");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn notify(_: Stage) {}
+
+/// The signals that end the daemon in order.
+struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+
+        let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        Ok(Self { terminate, interrupt })
+    }
+
+    #[cfg(not(unix))]
+    #[allow(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
+    fn new() -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    #[cfg(unix)]
+    async fn stop(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    #[cfg(not(unix))]
+    async fn stop(self) {
+        tokio::signal::ctrl_c().await.ok();
+    }
+}
+
+/// A connection takes a descriptor; the usual soft limit of 1,024 is for programs that use `select`.
+#[cfg(unix)]
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit of open files stays low");
+    }
+}
+
+#[cfg(not(unix))]
+fn raise_descriptor_limit() {}

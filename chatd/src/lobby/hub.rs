@@ -1,0 +1,189 @@
+//! The room behind its lock, the wake-up of all connections, and the clock.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use proto::ids::{Generation, Key, Mid, WallMs};
+use proto::lobby::{Contact, MemberHello};
+use proto::name::Name;
+use proto::text::Text;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::config::LobbyConfig;
+use super::room::{Batch, Cut, Entered, Outcome, Reader, Room};
+use super::roster::{LinkNo, Refusal};
+
+/// Least time between two wake-ups for new entries: what a busy room says meanwhile goes out in one write.
+/// An idle room is woken at once.
+const ENTRY_PACE: Duration = Duration::from_millis(2);
+
+/// Least time between two wake-ups for presence alone, so that a thousand who return at once are a few changes.
+const PRESENCE_PACE: Duration = Duration::from_millis(50);
+
+/// What all connections of a lobby share.
+pub(super) struct Hub {
+    pub(super) config: LobbyConfig,
+    /// A `std` lock, held for lookups and pushes only: an owner task would need a queue and a reply for each read.
+    state: Mutex<State>,
+    /// Wakes every connection that waits for news.
+    moved: watch::Sender<()>,
+    /// Wakes [`Hub::keep_time`] where there is something new to wait for.
+    schedule: Notify,
+}
+
+struct State {
+    room: Room,
+    links: HashMap<LinkNo, CancellationToken>,
+    /// Nothing more is taken into the log: all that is in it can still be told to everybody.
+    closed: bool,
+    woken: Option<Instant>,
+    /// When the connections are to be woken for what they were not woken for yet.
+    due: Option<Instant>,
+}
+
+impl Hub {
+    pub(super) fn new(config: LobbyConfig) -> Self {
+        let room = Room::new(Generation(rand::random()), &config);
+        let state = State { room, links: HashMap::new(), closed: false, woken: None, due: None };
+        Self { config, state: Mutex::new(state), moved: watch::Sender::new(()), schedule: Notify::new() }
+    }
+
+    /// No state is left half changed by a panic: each change is one call of the room.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes its holder for all that comes after its last look.
+    pub(super) fn news(&self) -> watch::Receiver<()> {
+        self.moved.subscribe()
+    }
+
+    /// Lets a caller in; `cut` is cancelled when a newer link of the same key takes over.
+    pub(super) fn enter(
+        &self,
+        key: Key,
+        from: SocketAddr,
+        version: u16,
+        hello: &MemberHello,
+        cut: CancellationToken,
+    ) -> Result<Entered, Refusal> {
+        let mut state = self.state();
+        let before = state.room.changed();
+        let entered = state.room.enter(key, from, version, hello)?;
+        state.links.insert(entered.link, cut);
+        if let Some(older) = entered.older.and_then(|older| state.links.remove(&older)) {
+            older.cancel();
+        }
+        self.announce_presence(state, before);
+        Ok(entered)
+    }
+
+    pub(super) fn publish(
+        &self,
+        key: Key,
+        link: LinkNo,
+        mid: Mid,
+        at: WallMs,
+        text: Text,
+    ) -> Result<Outcome, Cut> {
+        let mut state = self.state();
+        if state.closed {
+            return Err(Cut::Stopping);
+        }
+        let outcome = state.room.publish(key, link, mid, at, text)?;
+        if let Outcome::Stands { fresh: true, .. } = outcome {
+            self.announce(state, ENTRY_PACE);
+        }
+        Ok(outcome)
+    }
+
+    /// Takes nothing more into the log.
+    pub(super) fn close(&self) {
+        self.state().closed = true;
+    }
+
+    pub(super) fn contact(&self, name: &Name) -> Option<Contact> {
+        self.state().room.contact(name)
+    }
+
+    pub(super) fn read(&self, reader: &mut Reader) -> Result<Batch, Cut> {
+        self.state().room.read(reader)
+    }
+
+    pub(super) fn bye(&self, key: Key, link: LinkNo) {
+        let mut state = self.state();
+        let before = state.room.changed();
+        state.room.bye(key, link);
+        state.links.remove(&link);
+        self.announce_presence(state, before);
+    }
+
+    pub(super) fn dropped(&self, key: Key, link: LinkNo) {
+        let mut state = self.state();
+        state.room.dropped(Instant::now(), key, link);
+        state.links.remove(&link);
+        drop(state);
+        self.schedule.notify_one();
+    }
+
+    fn announce_presence(&self, state: MutexGuard<'_, State>, before: u64) {
+        if state.room.changed() != before {
+            self.announce(state, PRESENCE_PACE);
+        }
+    }
+
+    /// Wakes the connections now, or by [`Hub::keep_time`] where they were woken less than `pace` ago.
+    fn announce(&self, mut state: MutexGuard<'_, State>, pace: Duration) {
+        let now = Instant::now();
+        let at = state.woken.map_or(now, |woken| woken + pace);
+        if at > now {
+            let sooner = state.due.is_none_or(|due| at < due);
+            state.due = state.due.map(|due| due.min(at)).or(Some(at));
+            drop(state);
+            if sooner {
+                self.schedule.notify_one();
+            }
+        } else {
+            self.wake(state, now);
+        }
+    }
+
+    fn wake(&self, mut state: MutexGuard<'_, State>, now: Instant) {
+        state.woken = Some(now);
+        state.due = None;
+        drop(state);
+        self.moved.send_replace(());
+    }
+
+    /// Ends the grace of those who stay away and gives the wake-ups that were put off. Never returns.
+    pub(super) async fn keep_time(&self) {
+        loop {
+            // Registered before the state is read: what is scheduled meanwhile is not missed.
+            let rescheduled = self.schedule.notified();
+            match self.tick(Instant::now()) {
+                Some(next) => tokio::select! {
+                    () = rescheduled => {}
+                    () = sleep_until(next) => {}
+                },
+                None => rescheduled.await,
+            }
+        }
+    }
+
+    /// Does what is due and tells when there is more to do.
+    fn tick(&self, now: Instant) -> Option<Instant> {
+        let mut state = self.state();
+        let before = state.room.changed();
+        state.room.expire(now);
+        let expiry = state.room.next_expiry();
+        if state.room.changed() != before || state.due.is_some_and(|due| due <= now) {
+            self.wake(state, now);
+            return expiry;
+        }
+        [expiry, state.due].into_iter().flatten().min()
+    }
+}

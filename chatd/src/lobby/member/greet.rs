@@ -1,0 +1,99 @@
+//! From TLS to the welcome, or to a refusal with its reason.
+
+use std::net::SocketAddr;
+
+use proto::frame::FrameError;
+use proto::hello::Versions;
+use proto::ids::Key;
+use proto::lobby::{ALPN, FromLobby, MemberHello, RefusedCode, ToLobby};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+
+use crate::identity::Identity;
+use crate::link::{Incoming, LinkError, Outgoing, accept, split};
+use crate::lobby::hub::Hub;
+use crate::lobby::room::Entered;
+use crate::lobby::roster::Refusal;
+
+/// How long somebody who found no room is asked to wait, in milliseconds.
+const BUSY_RETRY_MS: u64 = 5_000;
+
+/// What came of a caller.
+pub(super) enum Greeted {
+    /// Let in.
+    Guest(Box<Guest>),
+    /// Not let in, with words for it.
+    Refused { refusal: FromLobby, outgoing: Outgoing },
+    /// Nothing to talk to.
+    Failed(LinkError),
+}
+
+/// Somebody who was let in.
+pub(super) struct Guest {
+    pub(super) key: Key,
+    pub(super) entered: Entered,
+    /// Cancelled when a newer link of the same key takes over.
+    pub(super) cut: CancellationToken,
+    pub(super) incoming: Incoming<ToLobby>,
+    pub(super) outgoing: Outgoing,
+}
+
+/// Greets a caller. The caller of this function sets the time for it.
+pub(super) async fn greet(hub: &Hub, identity: &Identity, stream: TcpStream, addr: SocketAddr) -> Greeted {
+    let (stream, key) = match accept(stream, identity, ALPN).await {
+        Ok(accepted) => accepted,
+        Err(error) => return Greeted::Failed(error),
+    };
+    let (mut incoming, outgoing) = split(stream);
+    let hello = match incoming.next().await {
+        Ok(ToLobby::Hello(hello)) => hello,
+        Ok(_) => return protocol(outgoing, "the first message must be a hello"),
+        Err(LinkError::Frame(FrameError::TooLong { .. })) => {
+            return protocol(outgoing, "the hello is too long");
+        }
+        Err(LinkError::Frame(FrameError::Payload(_))) => {
+            return protocol(outgoing, "the hello is not one of this link");
+        }
+        Err(error) => return Greeted::Failed(error),
+    };
+    let cut = CancellationToken::new();
+    match enter(hub, key, canonical(addr), &hello, &cut) {
+        Ok(entered) => {
+            incoming.accept_hello();
+            Greeted::Guest(Box::new(Guest { key, entered, cut, incoming, outgoing }))
+        }
+        Err(refusal) => Greeted::Refused { refusal, outgoing },
+    }
+}
+
+fn enter(
+    hub: &Hub,
+    key: Key,
+    addr: SocketAddr,
+    hello: &MemberHello,
+    cut: &CancellationToken,
+) -> Result<Entered, FromLobby> {
+    let version = Versions::OURS
+        .agree(hello.versions)
+        .map_err(|error| refused(RefusedCode::Version, error.to_string(), 0))?;
+    hub.enter(key, addr, version, hello, cut.clone()).map_err(|refusal| {
+        let code = match refusal {
+            Refusal::Full => RefusedCode::Busy,
+            Refusal::NameTaken => RefusedCode::Other,
+        };
+        refused(code, refusal.to_string(), BUSY_RETRY_MS)
+    })
+}
+
+/// An IPv4 address as such, also where the listener speaks both.
+fn canonical(addr: SocketAddr) -> SocketAddr {
+    SocketAddr::new(addr.ip().to_canonical(), addr.port())
+}
+
+fn protocol(outgoing: Outgoing, reason: &str) -> Greeted {
+    Greeted::Refused { refusal: refused(RefusedCode::Protocol, reason.to_owned(), 0), outgoing }
+}
+
+fn refused(code: RefusedCode, reason: String, retry_after_ms: u64) -> FromLobby {
+    FromLobby::Refused { code, reason, retry_after_ms }
+}

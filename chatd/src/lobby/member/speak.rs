@@ -1,0 +1,99 @@
+//! What a member is told: the welcome, who is here, then answers, presence and log as they come.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use proto::limits::PAGE_MEMBERS;
+use proto::lobby::{FromLobby, Member};
+use tokio::sync::mpsc::Receiver;
+use tokio_util::sync::CancellationToken;
+
+use super::End;
+use crate::link::{LinkError, Outgoing};
+use crate::lobby::hub::Hub;
+use crate::lobby::room::{Batch, Cut, Entered};
+use crate::lobby::roster::Delta;
+
+/// Writes until the connection ends.
+pub(super) async fn speak(
+    hub: &Hub,
+    entered: Entered,
+    outgoing: &mut Outgoing,
+    answers: Receiver<FromLobby>,
+    closing: &CancellationToken,
+) -> End {
+    match write(hub, entered, outgoing, answers, closing).await {
+        Ok(never) => match never {},
+        Err(end) => end,
+    }
+}
+
+async fn write(
+    hub: &Hub,
+    entered: Entered,
+    outgoing: &mut Outgoing,
+    mut answers: Receiver<FromLobby>,
+    closing: &CancellationToken,
+) -> Result<Infallible, End> {
+    let Entered { welcome, members, mut reader, .. } = entered;
+    outgoing.feed(&FromLobby::Welcome(Box::new(welcome))).await?;
+    feed_members(outgoing, members).await?;
+    let mut news = hub.news();
+    loop {
+        // Before the room is read: what comes after this line wakes the wait below.
+        news.mark_unchanged();
+        let batch = hub.read(&mut reader)?;
+        let more = batch.entries.more;
+        feed_batch(outgoing, batch).await?;
+        while let Ok(answer) = answers.try_recv() {
+            outgoing.feed(&answer).await?;
+        }
+        outgoing.flush().await?;
+        if more {
+            continue;
+        }
+        tokio::select! {
+            // The hub is there for as long as this is.
+            _ = news.changed() => {}
+            // Only here, with all told.
+            () = closing.cancelled() => return Err(Cut::Stopping.into()),
+            answer = answers.recv() => outgoing.feed(&answer.ok_or(LinkError::Closed)?).await?,
+        }
+    }
+}
+
+/// Who is here, in pages; at least one, and the last says so.
+async fn feed_members(outgoing: &mut Outgoing, members: Vec<Arc<Member>>) -> Result<(), LinkError> {
+    let pages = members.len().div_ceil(PAGE_MEMBERS);
+    for (index, page) in members.chunks(PAGE_MEMBERS).enumerate() {
+        let members = owned(page);
+        outgoing.feed(&FromLobby::Members { members, more: index + 1 < pages }).await?;
+    }
+    Ok(())
+}
+
+async fn feed_batch(outgoing: &mut Outgoing, batch: Batch) -> Result<(), LinkError> {
+    feed_presence(outgoing, &batch.presence).await?;
+    if let Some(next) = batch.entries.gap {
+        outgoing.feed(&FromLobby::Gap { next }).await?;
+    }
+    for frame in &batch.entries.frames {
+        outgoing.feed_encoded(frame).await?;
+    }
+    Ok(())
+}
+
+/// Who left goes first: a name may have passed to another key.
+async fn feed_presence(outgoing: &mut Outgoing, delta: &Delta) -> Result<(), LinkError> {
+    for page in delta.left.chunks(PAGE_MEMBERS) {
+        outgoing.feed(&FromLobby::Presence { joined: Vec::new(), left: owned(page) }).await?;
+    }
+    for page in delta.joined.chunks(PAGE_MEMBERS) {
+        outgoing.feed(&FromLobby::Presence { joined: owned(page), left: Vec::new() }).await?;
+    }
+    Ok(())
+}
+
+fn owned(members: &[Arc<Member>]) -> Vec<Member> {
+    members.iter().map(|member| Member::clone(member)).collect()
+}

@@ -1,0 +1,30 @@
+//! The server side of the lobby: what `lobbyd` runs, and a `chatd` that hosts the lobby itself.
+//!
+//! The room is one log that only grows; a connection is a cursor on it. Nothing is queued per member: each connection
+//! writes all that its cursors lack in one go, as fast as its own reader takes it, so nobody waits for anybody.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | `room` | who may do what: members, log and presence together, plain data in and out |
+//! | `ring` | the newest entries of the log, each encoded once for all readers |
+//! | `roster` | names, keys, who is here, and the log of comings and goings |
+//! | `hub` | the room behind its lock, the wake-up of all connections, the clock |
+//! | `member` | one connection: hello, requests in, log out |
+//! | `gate` | how many may be on the doorstep |
+//! | `server` | accepting and the orderly end |
+//! | [`cli`] | the command line of `lobbyd` |
+//!
+//! Never: a lock held while writing, a queue that grows with what others say, a text in a log file.
+
+pub mod cli;
+mod config;
+mod gate;
+mod hub;
+mod member;
+mod ring;
+mod room;
+mod roster;
+mod server;
+
+pub use config::LobbyConfig;
+pub use server::Lobby;
