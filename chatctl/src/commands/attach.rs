@@ -1,0 +1,80 @@
+//! `attach [SESSION]`: opens the prompt, and starts the daemon where none runs.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
+
+use proto::ipc::SessionRef;
+use proto::name::Name;
+use proto::paths::Base;
+
+use crate::cli::Global;
+use crate::client::{Client, LinkError};
+use crate::failure::Failure;
+use crate::repl::app::Manner;
+use crate::repl::{self, Setup};
+use crate::{locate, output, start};
+
+/// What somebody needs to know who has never been here.
+const WELCOME: &str = "\
+>>> The lobby is one room where everybody hears everybody; \\users shows who is there, \\help what you can do
+>>> \\fork NAME opens a private session that nobody else can read; \\sw NUMBER and \\lob go to and fro
+>>> \\detach (or Ctrl-D) leaves the screen and everything goes on; chatctl attach brings you back";
+
+pub(super) async fn run(global: &Global, session: Option<SessionRef>) -> Result<(), Failure> {
+    let base = locate::base(global)?;
+    let name = name(global, &base).await?;
+    let newcomer = !base.daemon_data(&name).exists();
+    let socket = base.socket(&name);
+    let client = match Client::connect(&socket).await {
+        Err(LinkError::NoDaemon { .. }) => {
+            start::daemon(&name, global).await?;
+            Client::connect(&socket).await?
+        }
+        other => other?,
+    };
+    let person = io::stdin().is_terminal();
+    let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    let editing = person && io::stdout().is_terminal() && !global.plain && !dumb;
+    if newcomer && person {
+        writeln!(io::stdout(), "{WELCOME}")?;
+    }
+    let manner = if person { Manner::Person } else { Manner::Script };
+    let style = output::style(global);
+    repl::run(client, Setup { socket, session, style, editing, manner }).await
+}
+
+/// As given, or the one that runs, or the one that was used before, or the one that the person chooses now.
+async fn name(global: &Global, base: &Base) -> Result<Name, Failure> {
+    if let Some(name) = &global.name {
+        return Ok(name.clone());
+    }
+    if let Some(name) = locate::only_running(base).await? {
+        return Ok(name);
+    }
+    if let Some(name) = locate::only_known(base)? {
+        return Ok(name);
+    }
+    if !io::stdin().is_terminal() {
+        let help = "no daemon is running and no chat name is known: choose one with --name NAME or CHAT_NAME";
+        return Err(Failure::Usage(help.into()));
+    }
+    ask()
+}
+
+fn ask() -> Result<Name, Failure> {
+    let nothing = || Failure::Usage("no chat name was given; choose one with --name NAME".into());
+    loop {
+        let mut out = io::stdout().lock();
+        out.write_all(b"Your chat name: ")?;
+        out.flush()?;
+        let mut line = String::new();
+        // No name is that long; what is left of the line is read as the next try.
+        match io::stdin().lock().take(4096).read_line(&mut line) {
+            Ok(0) | Err(_) => return Err(nothing()),
+            Ok(_) => {}
+        }
+        match Name::new(line.trim()) {
+            Ok(name) => return Ok(name),
+            Err(error) => writeln!(out, "{error}; please try again")?,
+        }
+    }
+}

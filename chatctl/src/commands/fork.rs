@@ -1,0 +1,29 @@
+//! `fork NAME`: opens a private session.
+
+use proto::ipc::{Call, Reply};
+use proto::name::Name;
+use serde::Serialize;
+
+use crate::cli::Global;
+use crate::client::unexpected;
+use crate::failure::Failure;
+use crate::locate;
+use crate::output::Output;
+
+#[derive(Serialize)]
+struct Forked<'a> {
+    session: u32,
+    peer: &'a str,
+}
+
+pub(super) async fn run(global: &Global, name: Name) -> Result<(), Failure> {
+    let mut client = locate::connect(global).await?;
+    let output = Output::new(global);
+    match client.call(Call::Fork { name: name.clone() }).await? {
+        Reply::Forked { session } if output.json => {
+            output.object(&Forked { session: session.0, peer: name.as_str() })
+        }
+        Reply::Forked { session } => output.line(&session.to_string()),
+        reply => Err(unexpected(&reply)),
+    }
+}

@@ -1,0 +1,51 @@
+//! One file per command of the command line.
+
+mod attach;
+mod completions;
+mod fork;
+mod history;
+mod leave;
+mod quit;
+pub(crate) mod search;
+mod send;
+mod sessions;
+mod status;
+mod tail;
+mod users;
+
+use crate::cli::{Cli, Command};
+use crate::failure::Failure;
+
+/// Runs the command.
+pub async fn run(cli: Cli) -> Result<(), Failure> {
+    let Cli { global, command } = cli;
+    match command {
+        Command::Attach { session } => attach::run(&global, session).await,
+        Command::Sessions { all } => sessions::run(&global, Scope::of(all)).await,
+        Command::Users => users::run(&global).await,
+        Command::Fork { name } => fork::run(&global, name).await,
+        Command::Send(args) => send::run(&global, args).await,
+        Command::History { session, limit, after } => history::run(&global, session, limit, after).await,
+        Command::Search { words } => search::run(&global, &words).await,
+        Command::Tail { sessions, cursor } => tail::run(&global, &sessions, cursor).await,
+        Command::Leave { session } => leave::run(&global, session).await,
+        Command::Status => status::run(&global).await,
+        Command::Quit => quit::run(&global).await,
+        Command::Completions { shell } => completions::run(shell),
+    }
+}
+
+/// Which sessions are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    /// Those that have not ended.
+    Open,
+    /// Every one that has a number.
+    All,
+}
+
+impl Scope {
+    fn of(all: bool) -> Self {
+        if all { Self::All } else { Self::Open }
+    }
+}

@@ -1,0 +1,28 @@
+//! `search WORDS`: finds messages.
+
+use proto::ipc::{Call, Reply};
+
+use crate::cli::Global;
+use crate::client::unexpected;
+use crate::failure::Failure;
+use crate::json::Message;
+use crate::output::Output;
+use crate::{locate, render};
+
+/// Most messages that one search gives.
+pub(crate) const MAX_HITS: u32 = 50;
+
+pub(super) async fn run(global: &Global, words: &[String]) -> Result<(), Failure> {
+    let mut client = locate::connect(global).await?;
+    let output = Output::new(global);
+    match client.call(Call::Search { words: words.join(" "), limit: MAX_HITS }).await? {
+        Reply::Found { hits } => hits.iter().try_for_each(|hit| {
+            if output.json {
+                output.object(&Message::of_hit(hit))
+            } else {
+                output.line(&render::hit(hit, output.style))
+            }
+        }),
+        reply => Err(unexpected(&reply)),
+    }
+}

@@ -1,0 +1,163 @@
+//! The line editor on a terminal: keys, completion, and the screen it shares.
+
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use proto::display;
+use rustyline::completion::{Completer, Pair};
+use rustyline::config::Configurer as _;
+use rustyline::highlight::Highlighter;
+use rustyline::hint::Hinter;
+use rustyline::history::MemHistory;
+use rustyline::validate::Validator;
+use rustyline::{
+    Cmd, ColorMode, CompletionType, ConditionalEventHandler, Config, Context, Editor, Event, EventContext,
+    EventHandler, Helper, KeyCode, KeyEvent, Modifiers, Movement, RepeatCount,
+};
+use unicode_width::UnicodeWidthChar as _;
+
+use super::completion::{Words, complete};
+use super::screen::Screen;
+
+/// Most lines that the arrow keys bring back. They are kept in memory only: private lines are in no file but the
+/// daemon's.
+const HISTORY: usize = 500;
+
+/// What the editor asks while somebody types.
+#[derive(Debug)]
+pub struct Assistant {
+    screen: Screen,
+    words: Arc<Mutex<Words>>,
+    /// The line is empty. Kept because the editor gives no line back where it was interrupted.
+    empty: AtomicBool,
+    color: bool,
+}
+
+impl Assistant {
+    /// Whether the line was empty when it was last edited.
+    pub fn line_is_empty(&self) -> bool {
+        self.empty.load(Ordering::Relaxed)
+    }
+
+    /// A new line begins.
+    pub fn begin(&self, initial: &str) {
+        self.empty.store(initial.is_empty(), Ordering::Relaxed);
+    }
+}
+
+/// The editor with our keys.
+pub fn editor(
+    screen: Screen,
+    words: Arc<Mutex<Words>>,
+    color: bool,
+) -> rustyline::Result<Editor<Assistant, MemHistory>> {
+    let config = Config::builder()
+        .bracketed_paste(true)
+        .completion_type(CompletionType::List)
+        // The prompt is drawn by the assistant, which is asked only where colours are on; it leaves them out itself.
+        .color_mode(ColorMode::Forced)
+        .build();
+    let history = MemHistory::with_config(&config);
+    let mut editor = Editor::with_history(config, history)?;
+    editor.set_max_history_size(HISTORY)?;
+    editor.set_helper(Some(Assistant { screen, words, empty: AtomicBool::new(true), color }));
+    for key in [KeyEvent(KeyCode::Enter, Modifiers::ALT), KeyEvent::new('\r', Modifiers::ALT)] {
+        editor.bind_sequence(key, EventHandler::Simple(Cmd::Newline));
+    }
+    editor.bind_sequence(
+        KeyEvent(KeyCode::Enter, Modifiers::NONE),
+        EventHandler::Conditional(Box::new(Continue)),
+    );
+    Ok(editor)
+}
+
+/// Enter behind a backslash begins another row. Decided at the key, not when the line is read, so that a backslash
+/// at the end of a pasted row stays what it is.
+#[derive(Debug)]
+struct Continue;
+
+impl ConditionalEventHandler for Continue {
+    fn handle(&self, _: &Event, _: RepeatCount, _: bool, context: &EventContext<'_>) -> Option<Cmd> {
+        let line = context.line();
+        (context.pos() == line.len() && continues(line))
+            .then(|| Cmd::Replace(Movement::BackwardChar(1), Some("\n".into())))
+    }
+}
+
+/// Whether another row of the message follows: an odd number of backslashes at the end of what is no command.
+pub fn continues(line: &str) -> bool {
+    let backslashes = line.len() - line.trim_end_matches('\\').len();
+    backslashes % 2 == 1 && line.len() > 1
+}
+
+impl Helper for Assistant {}
+
+impl Validator for Assistant {}
+
+impl Hinter for Assistant {
+    type Hint = String;
+
+    fn hint(&self, line: &str, _: usize, _: &Context<'_>) -> Option<String> {
+        self.empty.store(line.is_empty(), Ordering::Relaxed);
+        None
+    }
+}
+
+impl Highlighter for Assistant {
+    fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, default: bool) -> Cow<'b, str> {
+        // Another prompt than ours (a search in the history) is drawn as it is, behind the lines that waited.
+        let (lines, shown) = self.screen.draw(prompt);
+        let shown = if default { &shown } else { prompt };
+        Cow::Owned(if self.color {
+            format!("{lines}\x1b[1m{shown}\x1b[0m")
+        } else {
+            format!("{lines}{shown}")
+        })
+    }
+
+    /// A pasted text may hold what steers a terminal. It is sent as it is and shown without.
+    fn highlight<'l>(&self, line: &'l str, _: usize) -> Cow<'l, str> {
+        let safe = line.split('\n').all(|row| matches!(display::line(row), Cow::Borrowed(_)));
+        if safe {
+            return Cow::Borrowed(line);
+        }
+        // The editor counts no column for these characters, so none must be drawn.
+        let kept = |c: &char| matches!(c, '\n' | '\t') || c.width().is_some_and(|width| width > 0);
+        Cow::Owned(line.chars().filter(kept).collect())
+    }
+}
+
+impl Completer for Assistant {
+    type Candidate = Pair;
+
+    fn complete(&self, line: &str, pos: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<Pair>)> {
+        let words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
+        let (start, found) = complete(line, pos, &words);
+        let pair = |word: String| Pair { display: word.trim_end().to_owned(), replacement: word };
+        Ok((start, found.into_iter().map(pair).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_odd_backslash_at_the_end_asks_for_another_row() {
+        for (line, more) in [("a\\", true), ("a\\\\", false), ("a", false), ("\\", false), ("a\\b", false)] {
+            assert_eq!(continues(line), more, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_pasted_text_cannot_steer_the_screen() {
+        let assistant = Assistant {
+            screen: Screen::default(),
+            words: Arc::default(),
+            empty: AtomicBool::new(true),
+            color: false,
+        };
+        assert_eq!(assistant.highlight("a\u{1b}[2J\u{202e}b\tc\nd\u{9b}e", 0), "a[2Jb\tc\nde");
+    }
+}
