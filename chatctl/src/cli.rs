@@ -85,7 +85,9 @@ pub enum Command {
     /// Opens a private session and prints its number
     Fork {
         /// With whom
-        name: Name,
+        // Not `name`: that is the daemon's, and an argument of the same name would take its place.
+        #[arg(value_name = "NAME")]
+        peer: Name,
     },
     /// Sends one message
     Send(SendArgs),
