@@ -88,7 +88,8 @@ async fn serve(cli: &Cli, places: &Places) -> anyhow::Result<()> {
     let local = ipc::Server::bind(&places.socket).await?;
 
     let (events, queue) = mpsc::channel(daemon::QUEUE);
-    let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
+    let (tasks, stopping, shutdown) =
+        (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
     let peers = PeerNet::new(Arc::clone(&identity), events.clone(), tasks.clone(), shutdown.clone());
     let to_lobby = ToUplink::default();
     let core = daemon::run(core, started, queue, Arc::clone(&peers), to_lobby.clone())?;
@@ -99,11 +100,13 @@ async fn serve(cli: &Cli, places: &Places) -> anyhow::Result<()> {
         events: events.clone(),
         queue: to_lobby.clone(),
         tasks: tasks.clone(),
+        stopping: stopping.clone(),
         shutdown: shutdown.clone(),
     };
     let uplink = tasks.spawn(uplink.run());
     let history = ipc::History::new(places.database.clone());
-    let context = ipc::Context { events: events.clone(), seen: core.seen.clone(), history, me: identity.key() };
+    let context =
+        ipc::Context { events: events.clone(), seen: core.seen.clone(), history, me: identity.key() };
     let clients = CancellationToken::new();
     let serving = tasks.spawn(local.serve(context, clients.clone()));
 
@@ -114,6 +117,7 @@ async fn serve(cli: &Cli, places: &Places) -> anyhow::Result<()> {
     clients.cancel();
     serving.await.ok(); // it has its own deadline
     let outcome = tokio::task::spawn_blocking(|| core.join()).await.context("the core is gone")?;
+    stopping.cancel();
     to_lobby.close();
     let drained = async {
         peers.close_all().await;

@@ -62,7 +62,8 @@ impl Cli {
 }
 
 fn host_port(text: &str) -> Result<String, String> {
-    let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
+    let port =
+        text.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
     match port {
         Some(Ok(port)) if port > 0 => Ok(text.to_owned()),
         _ => Err("a lobby is named as HOST:PORT, like chat.example.org:43210".to_owned()),
@@ -70,7 +71,8 @@ fn host_port(text: &str) -> Result<String, String> {
 }
 
 fn listen_addr(text: &str) -> Result<SocketAddr, String> {
-    let addr = text.parse::<SocketAddr>().or_else(|_| text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 0)));
+    let addr =
+        text.parse::<SocketAddr>().or_else(|_| text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 0)));
     addr.map_err(|_| "an address is like 192.0.2.7, 192.0.2.7:5000 or [2001:db8::7]:5000".to_owned())
 }
 

@@ -37,5 +37,15 @@ pub fn init(dir: &Path, verbose: u8) -> anyhow::Result<WorkerGuard> {
         .with(fmt::layer().with_writer(std::io::stderr).with_filter(level))
         .try_init()
         .context("cannot begin to log")?;
+    log_panics();
     Ok(guard)
+}
+
+/// A panic in the background would be seen by nobody: it goes to the log as well.
+fn log_panics() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tracing::error!(%panic, "this is a bug");
+        before(panic);
+    }));
 }

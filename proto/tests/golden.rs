@@ -285,7 +285,10 @@ fn cells(line: &str) -> Vec<String> {
 fn every_word_has_its_row() {
     let cases = [
         ("code of refused", words!(RefusedCode: Version, Busy, Stopping, Protocol, Other)),
-        ("code of bye", words!(ByeCode: Superseded, Conflict, Busy, Quit, Done, Version, Refused, Protocol, Other)),
+        (
+            "code of bye",
+            words!(ByeCode: Superseded, Conflict, Busy, Quit, Done, Version, Refused, Protocol, Other),
+        ),
         (
             "code of error",
             words!(ErrorCode: NoSession, NoPeer, SelfFork, Duplicate, Ended, Invalid, Busy, Unsupported,

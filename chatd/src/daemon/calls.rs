@@ -8,6 +8,7 @@ use proto::text::Text;
 use tokio::sync::oneshot;
 
 use super::core::cx;
+use super::room::Why;
 use super::{Core, Effect, Place};
 use crate::identity::fingerprint;
 use crate::peer::MAX_QUEUED;
@@ -17,7 +18,7 @@ use crate::store::{LogId, StoreError};
 const MAX_READER_NAME: usize = 64;
 
 /// A call either is answered, or the person's fault is told, or the store failed.
-type Answer = Result<Result<Reply, CallError>, StoreError>;
+pub(super) type Answer = Result<Result<Reply, CallError>, StoreError>;
 
 fn refuse(code: ErrorCode, message: impl Into<String>) -> Answer {
     Ok(Err(CallError { code, message: message.into() }))
@@ -34,8 +35,8 @@ fn no_session(session: &SessionRef) -> CallError {
 impl Core {
     pub(super) fn on_call(&mut self, call: Call, reply: oneshot::Sender<Reply>) -> Result<(), StoreError> {
         let answer = match call {
+            Call::Fork { name } => return self.fork(name, reply),
             Call::Send { session, mid, text } => self.send(&session, mid, text),
-            Call::Fork { name } => self.fork(&name),
             Call::Leave { session } => self.leave(&session),
             Call::State => Ok(Ok(Reply::State(Box::new(self.changes(0))))),
             Call::Users { after } => Ok(self.users(after.as_ref())),
@@ -57,7 +58,8 @@ impl Core {
         session: &SessionRef,
         reply: oneshot::Sender<Result<Place, CallError>>,
     ) -> Result<(), StoreError> {
-        let found = self.find(session).and_then(|log| self.places().into_iter().find(|place| place.log == log));
+        let found =
+            self.find(session).and_then(|log| self.places().into_iter().find(|place| place.log == log));
         self.effects.push(Effect::Place(reply, found.ok_or_else(|| no_session(session))));
         Ok(())
     }
@@ -81,7 +83,10 @@ impl Core {
 
     fn post(&mut self, mid: Mid, at: WallMs, text: Text) -> Answer {
         if self.room.queued() >= MAX_QUEUED {
-            return refuse(ErrorCode::Busy, "Too many lines wait for the lobby already; try again when it is back");
+            return refuse(
+                ErrorCode::Busy,
+                "Too many lines wait for the lobby already; try again when it is back",
+            );
         }
         let (seq, pos) = self.room.post(&mut self.store, &self.me, mid, at, text)?;
         Ok(Ok(Reply::Sent { session: SessionNo::LOBBY, seq, pos }))
@@ -106,25 +111,42 @@ impl Core {
         Ok(Ok(Reply::Sent { session, seq, pos }))
     }
 
-    fn fork(&mut self, name: &Name) -> Answer {
-        if name.folded() == self.me.name.folded() {
-            return refuse(ErrorCode::SelfFork, "Unable to fork a session with self");
-        }
+    /// Opens a session. Somebody of whom this daemon was not told yet is asked for at the lobby first.
+    fn fork(&mut self, name: Name, reply: oneshot::Sender<Reply>) -> Result<(), StoreError> {
         let known = self.find(&SessionRef::Peer(name.clone())).and_then(|log| self.sessions.get(&log));
-        if known.is_some_and(crate::peer::PeerSession::is_open) {
-            return refuse(ErrorCode::Duplicate, "Unable to fork a duplicate session with same peer!");
-        }
-        let known = known.filter(|session| !session.log.row.addrs.is_empty());
-        let found = match self.room.state {
-            LobbyState::Connected => self.room.member(name),
-            // The lobby is away: whoever was reached before may be reached again.
-            LobbyState::Reconnecting => known.map(|session| (session.peer(), session.name().clone())),
-        };
-        let Some((key, name)) = found else {
+        let is_open = known.is_some_and(crate::peer::PeerSession::is_open);
+        let answer = if name.folded() == self.me.name.folded() {
+            refuse(ErrorCode::SelfFork, "Unable to fork a session with self")
+        } else if is_open {
+            refuse(ErrorCode::Duplicate, "Unable to fork a duplicate session with same peer!")
+        } else if let Some(member) = self.room.member(&name) {
+            self.fork_with(&name, Some(member))
+        } else {
+            self.ask_lobby(&name.clone(), Why::Fork { name, reply });
+            return Ok(());
+        }?;
+        self.effects.push(Effect::Reply(reply, answer.unwrap_or_else(Reply::Error)));
+        Ok(())
+    }
+
+    /// Opens a session with a member. `None`: the lobby does not know the name, or is away and cannot tell; then
+    /// whoever was reached under it before is tried.
+    pub(super) fn fork_with(&mut self, name: &Name, member: Option<(Key, Name)>) -> Answer {
+        let away = self.room.state == LobbyState::Reconnecting;
+        let known = self.find(&SessionRef::Peer(name.clone())).and_then(|log| self.sessions.get(&log));
+        let known = known.filter(|session| away && !session.log.row.addrs.is_empty());
+        let known = known.map(|session| (session.peer(), session.name().clone()));
+        let Some((key, name)) = member.or(known) else {
             let message = format!("Unable to fork into private session as peer {name} unavailable");
             return refuse(ErrorCode::NoPeer, message);
         };
+        if key == self.me.key {
+            return refuse(ErrorCode::SelfFork, "Unable to fork a session with self");
+        }
         let log = self.session_with(key, &name)?;
+        if self.sessions.get(&log).is_some_and(crate::peer::PeerSession::is_open) {
+            return refuse(ErrorCode::Duplicate, "Unable to fork a duplicate session with same peer!");
+        }
         self.with_session(log, |session, cx| session.open(cx))?;
         self.renumber()?;
         let session = self.sessions.get(&log).and_then(|session| session.log.row.number).unwrap_or_default();
@@ -165,7 +187,13 @@ impl Core {
             Some(_) => Trust::Changed,
             None => Trust::New,
         };
-        UserRow { name: name.clone(), key, fingerprint: fingerprint(&key), trust, is_self: key == self.me.key }
+        UserRow {
+            name: name.clone(),
+            key,
+            fingerprint: fingerprint(&key),
+            trust,
+            is_self: key == self.me.key,
+        }
     }
 
     fn mark(&mut self, reader: &Reader, session: &SessionRef, seq: proto::ids::Seq) -> Answer {

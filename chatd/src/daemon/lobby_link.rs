@@ -5,17 +5,18 @@ use std::time::Duration;
 
 use proto::hello::Versions;
 use proto::ids::{Key, Mid};
-use proto::ipc::{EntryKind, LobbyState};
+use proto::ipc::{EntryKind, LobbyState, Reply};
 use proto::lobby::{Contact, FromLobby, MemberHello, ToLobby, Welcome};
 use proto::name::Name;
 use rand::RngExt;
 
 use super::presence::Notice;
-use super::room::Asked;
+use super::room::{Asked, Why};
 use super::{Core, Effect};
 use crate::store::{Author, LogId, NewEntry, StoreError};
 
-/// How long a dial waits for the lobby to tell the peer's address before it takes the remembered ones.
+/// How long a dial waits for the lobby to tell the peer's address before it takes the remembered ones, and how long a
+/// fork waits to learn whether the peer is there at all.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl Core {
@@ -39,9 +40,13 @@ impl Core {
             self.versions.daemon_changed = true;
             self.room.lost(reason);
         }
-        // The answers will not come any more.
-        for (_, asked) in std::mem::take(&mut self.room.asked) {
-            self.dial_at(asked.log, asked.key, asked.dial_no, asked.addrs);
+        // The answers will not come any more. Forks wait for the next link, until their time is over.
+        let (forks, dials): (Vec<_>, Vec<_>) = std::mem::take(&mut self.room.asked)
+            .into_iter()
+            .partition(|(_, asked)| matches!(asked.why, Why::Fork { .. }));
+        self.room.asked.extend(forks);
+        for (_, asked) in dials {
+            self.answered(asked, None)?;
         }
         Ok(())
     }
@@ -64,7 +69,9 @@ impl Core {
                 self.on_presence(notices, &keys)
             }
             FromLobby::Entry(entry) => self.room.take(&mut self.store, *entry).map(drop),
-            FromLobby::Gap { .. } => self.room_notice("The lobby no longer holds all that was said meanwhile"),
+            FromLobby::Gap { .. } => {
+                self.room_notice("The lobby no longer holds all that was said meanwhile")
+            }
             FromLobby::Published { mid, .. } => {
                 self.room.decided(mid);
                 Ok(())
@@ -73,10 +80,10 @@ impl Core {
                 self.room.decided(mid);
                 self.room_notice(&format!("The lobby did not take a message of yours: {reason}"))
             }
-            FromLobby::Found { request, contact } => {
-                self.on_found(request, contact);
-                Ok(())
-            }
+            FromLobby::Found { request, contact } => match self.room.asked.remove(&request) {
+                Some(asked) => self.answered(asked, contact),
+                None => Ok(()), // too late: done without it
+            },
             FromLobby::Ping { .. } | FromLobby::Pong { .. } | FromLobby::Unknown => Ok(()),
         }
     }
@@ -84,8 +91,12 @@ impl Core {
     fn on_welcome(&mut self, welcome: &Welcome) -> Result<(), StoreError> {
         self.room.welcomed(welcome, self.room.hosted);
         self.versions.daemon_changed = true;
-        if self.me.name != welcome.name {
-            self.me.name = welcome.name.clone();
+        self.me.name = welcome.name.clone();
+        for (request, asked) in &self.room.asked {
+            if let Why::Fork { name, .. } = &asked.why {
+                let lookup = ToLobby::Lookup { request: *request, name: name.clone() };
+                self.effects.push(Effect::Lobby(lookup));
+            }
         }
         self.store.set_meta("name", self.me.name.as_str())
     }
@@ -129,20 +140,37 @@ impl Core {
         }
         // The lobby may know the key under another name than this daemon does.
         let name = self.room.name_of(&key).unwrap_or(name).clone();
-        let request = self.room.request();
-        let until = self.now.mono + LOOKUP_TIMEOUT;
-        self.room.asked.insert(request, Asked { log, key, dial_no, addrs, until });
-        self.effects.push(Effect::Lobby(ToLobby::Lookup { request, name }));
+        self.ask_lobby(&name, Why::Dial { log, key, dial_no, addrs });
     }
 
-    fn on_found(&mut self, request: u64, contact: Option<Contact>) {
-        let Some(asked) = self.room.asked.remove(&request) else { return };
-        // A name that belongs to another key now tells nothing of this peer.
-        let fresh = contact.filter(|contact| contact.member.key == asked.key);
-        let mut addrs = fresh.map(|contact| contact.addrs).unwrap_or_default();
-        addrs.extend(asked.addrs.into_iter().filter(|addr| !addrs.contains(addr)).collect::<Vec<_>>());
-        addrs.truncate(proto::limits::MAX_ADDRS);
-        self.dial_at(asked.log, asked.key, asked.dial_no, addrs);
+    /// Asks the lobby where somebody is. Without a link the question waits for one.
+    pub(super) fn ask_lobby(&mut self, name: &Name, why: Why) {
+        let request = self.room.request();
+        self.room.asked.insert(request, Asked { why, until: self.now.mono + LOOKUP_TIMEOUT });
+        if self.room.state == LobbyState::Connected {
+            self.effects.push(Effect::Lobby(ToLobby::Lookup { request, name: name.clone() }));
+        }
+    }
+
+    /// The lobby has told where somebody is, or has not.
+    fn answered(&mut self, asked: Asked, contact: Option<Contact>) -> Result<(), StoreError> {
+        match asked.why {
+            Why::Dial { log, key, dial_no, addrs: known } => {
+                // A name that belongs to another key now tells nothing of this peer.
+                let fresh = contact.filter(|contact| contact.member.key == key);
+                let mut addrs = fresh.map(|contact| contact.addrs).unwrap_or_default();
+                addrs.extend(known.into_iter().filter(|addr| !addrs.contains(addr)).collect::<Vec<_>>());
+                addrs.truncate(proto::limits::MAX_ADDRS);
+                self.dial_at(log, key, dial_no, addrs);
+                Ok(())
+            }
+            Why::Fork { name, reply } => {
+                let member = contact.map(|contact| (contact.member.key, contact.member.name));
+                let answer = self.fork_with(&name, member)?;
+                self.effects.push(Effect::Reply(reply, answer.unwrap_or_else(Reply::Error)));
+                Ok(())
+            }
+        }
     }
 
     fn dial_at(&mut self, log: LogId, key: Key, dial_no: u64, addrs: Vec<SocketAddr>) {
@@ -158,10 +186,17 @@ impl Core {
     /// Dials that waited too long for the lobby go on without it; members that were missing too long have left.
     pub(super) fn room_deadlines(&mut self) -> Result<(), StoreError> {
         let now = self.now.mono;
-        let late: Vec<u64> =
-            self.room.asked.iter().filter(|(_, asked)| asked.until <= now).map(|(request, _)| *request).collect();
+        let late: Vec<u64> = self
+            .room
+            .asked
+            .iter()
+            .filter(|(_, asked)| asked.until <= now)
+            .map(|(request, _)| *request)
+            .collect();
         for request in late {
-            self.on_found(request, None);
+            if let Some(asked) = self.room.asked.remove(&request) {
+                self.answered(asked, None)?;
+            }
         }
         let gone = self.room.presence.expire(now);
         self.on_presence(gone, &[])

@@ -39,7 +39,8 @@ impl Presence {
         if more {
             return Vec::new();
         }
-        let listed: BTreeMap<Key, Name> = self.pages.drain(..).map(|member| (member.key, member.name)).collect();
+        let listed: BTreeMap<Key, Name> =
+            self.pages.drain(..).map(|member| (member.key, member.name)).collect();
         let before = std::mem::replace(&mut self.present, listed.clone());
         if !std::mem::replace(&mut self.known, true) {
             return Vec::new();
@@ -62,7 +63,8 @@ impl Presence {
     pub(super) fn change(&mut self, joined: Vec<Member>, left: Vec<Member>) -> Vec<Notice> {
         let mut notices = Vec::new();
         for member in left {
-            let was = self.present.remove(&member.key).or(self.missing.remove(&member.key).map(|(name, _)| name));
+            let was =
+                self.present.remove(&member.key).or(self.missing.remove(&member.key).map(|(name, _)| name));
             notices.extend(was.map(Notice::Left));
         }
         for member in joined {

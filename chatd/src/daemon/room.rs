@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use proto::ids::{Epoch, EpochTag, Key, LobbySeq, Mid, Pos, Seq, SessionNo, WallMs};
-use proto::ipc::{EntryKind, LobbyState, Path, SessionRow, SessionState};
+use proto::ipc::{EntryKind, LobbyState, Path, Reply, SessionRow, SessionState};
 use proto::limits::WINDOW_ENTRIES;
 use proto::lobby::{RoomCursor, RoomEntry, ToLobby, Welcome};
 use proto::name::Name;
 use proto::text::Text;
 use rand::{RngExt, rngs::StdRng};
+use tokio::sync::oneshot;
 
 use super::presence::Presence;
 use super::{Effect, Place};
@@ -21,14 +22,21 @@ use crate::store::{Author, LogId, LogRow, NewEntry, Progress, Store, StoreError}
 /// Key of the room cursor among the store's named values.
 const CURSOR: &str = "room";
 
-/// A dial that waits for the lobby to tell where the peer is.
+/// Something that waits for the lobby to tell where somebody is.
 #[derive(Debug)]
 pub(super) struct Asked {
-    pub(super) log: LogId,
-    pub(super) key: Key,
-    pub(super) dial_no: u64,
-    pub(super) addrs: Vec<SocketAddr>,
+    pub(super) why: Why,
+    /// Does without the answer after this.
     pub(super) until: Duration,
+}
+
+/// What the answer is for.
+#[derive(Debug)]
+pub(super) enum Why {
+    /// A dial: the newest address is tried first.
+    Dial { log: LogId, key: Key, dial_no: u64, addrs: Vec<SocketAddr> },
+    /// A fork with somebody whom this daemon was not told of yet.
+    Fork { name: Name, reply: oneshot::Sender<Reply> },
 }
 
 /// The lobby's side of a daemon.
@@ -163,7 +171,8 @@ impl Room {
     pub(super) fn finish(&mut self, store: &mut Store, effects: &mut Vec<Effect>) -> Result<(), StoreError> {
         if std::mem::take(&mut self.cursor_stale) {
             if let Some(cursor) = self.cursor {
-                let text = serde_json::to_string(&cursor).map_err(|_| StoreError::Broken("place in the lobby"))?;
+                let text =
+                    serde_json::to_string(&cursor).map_err(|_| StoreError::Broken("place in the lobby"))?;
                 store.set_meta(CURSOR, &text)?;
             }
             store.put_log(&self.log.row)?;

@@ -119,7 +119,9 @@ impl Driver {
             }
             return true;
         }
-        let waited = self.runtime.block_on(timeout(left, self.events.recv_many(batch, BATCH)));
+        let events = &mut self.events;
+        // The timer is made inside: it needs the runtime's clock.
+        let waited = self.runtime.block_on(async { timeout(left, events.recv_many(batch, BATCH)).await });
         waited != Ok(0)
     }
 

@@ -140,7 +140,8 @@ async fn search(words: &str, limit: u32, context: &Context) -> Result<Reply, Cor
     }
     let places = ask(context, Event::Places).await?;
     let places: HashMap<LogId, Place> = places.into_iter().map(|place| (place.log, place)).collect();
-    let progress: HashMap<LogId, Progress> = places.values().map(|place| (place.log, place.progress)).collect();
+    let progress: HashMap<LogId, Progress> =
+        places.values().map(|place| (place.log, place.progress)).collect();
     let progress = move |log| progress.get(&log).copied().unwrap_or_default();
     let found = context.history.search(words, limit, context.me, progress).await;
     Ok(match found {

@@ -68,7 +68,10 @@ pub enum LinkError {
     /// What came is not a message of this link, or what was to be sent does not fit.
     #[error(transparent)]
     Frame(FrameError),
-    /// The stream failed, or ended without the end of TLS.
+    /// The stream ended without the end of TLS: the other side crashed, or somebody in between cut it.
+    #[error("the connection was cut")]
+    Cut,
+    /// The stream failed.
     #[error("the connection failed: {0}")]
     Io(#[source] io::Error),
 }
@@ -76,6 +79,7 @@ pub enum LinkError {
 impl From<FrameError> for LinkError {
     fn from(error: FrameError) -> Self {
         match error {
+            FrameError::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => Self::Cut,
             FrameError::Io(error) => Self::Io(error),
             error => Self::Frame(error),
         }

@@ -61,7 +61,13 @@ impl Latest {
 
 impl PeerSession {
     /// A dial succeeded: the key of the other end is the peer's.
-    pub fn on_dialed(&mut self, cx: &mut Cx<'_>, conn: ConnId, dial_no: u64, addr: SocketAddr) -> Result<(), StoreError> {
+    pub fn on_dialed(
+        &mut self,
+        cx: &mut Cx<'_>,
+        conn: ConnId,
+        dial_no: u64,
+        addr: SocketAddr,
+    ) -> Result<(), StoreError> {
         self.dial_done();
         self.learn(cx, &[addr])?;
         self.links.insert(conn, Link::new(true, dial_no));
@@ -70,7 +76,13 @@ impl PeerSession {
     }
 
     /// Somebody with the peer's key has dialled us and said hello.
-    pub fn on_accepted(&mut self, cx: &mut Cx<'_>, conn: ConnId, from: IpAddr, hello: &Hello) -> Result<(), StoreError> {
+    pub fn on_accepted(
+        &mut self,
+        cx: &mut Cx<'_>,
+        conn: ConnId,
+        from: IpAddr,
+        hello: &Hello,
+    ) -> Result<(), StoreError> {
         self.links.insert(conn, Link::new(false, hello.dial_no));
         self.seen_dial = self.seen_dial.max(hello.dial_no);
         if hello.port != 0 {
@@ -82,7 +94,12 @@ impl PeerSession {
     }
 
     /// A message came on a connection.
-    pub fn on_message(&mut self, cx: &mut Cx<'_>, conn: ConnId, message: PeerMessage) -> Result<(), StoreError> {
+    pub fn on_message(
+        &mut self,
+        cx: &mut Cx<'_>,
+        conn: ConnId,
+        message: PeerMessage,
+    ) -> Result<(), StoreError> {
         let Some(link) = self.links.get(&conn) else {
             return Ok(()); // closed by us, its last bytes were under way
         };
@@ -142,9 +159,10 @@ impl PeerSession {
         if let Some(link) = self.links.get_mut(&conn) {
             link.instance = Some(hello.instance);
         }
-        let newer = self.latest.as_ref().is_none_or(|latest| {
-            latest.instance != hello.instance || latest.hello_no < hello.hello_no
-        });
+        let newer = self
+            .latest
+            .as_ref()
+            .is_none_or(|latest| latest.instance != hello.instance || latest.hello_no < hello.hello_no);
         if newer {
             self.latest = Some(Latest::of(hello));
         }

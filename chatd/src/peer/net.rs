@@ -18,7 +18,9 @@ use tracing::{Instrument, debug, info_span, warn};
 use super::ConnId;
 use crate::daemon::Event;
 use crate::identity::Identity;
-use crate::link::{HANDSHAKE_TIMEOUT, Incoming, LinkError, Outgoing, PING_AFTER, accept, connect, socket, split};
+use crate::link::{
+    HANDSHAKE_TIMEOUT, Incoming, LinkError, Outgoing, PING_AFTER, accept, connect, socket, split,
+};
 use crate::store::LogId;
 
 /// Messages that wait to be written on one connection. The window of a session keeps far below it; a connection on
@@ -102,12 +104,14 @@ impl PeerNet {
             net.events.send(event).await.ok(); // the core is gone only at the very end
         };
         let shutdown = self.shutdown.clone();
-        self.tasks.spawn(
-            async move { shutdown.run_until_cancelled(work).await }.instrument(span),
-        );
+        self.tasks.spawn(async move { shutdown.run_until_cancelled(work).await }.instrument(span));
     }
 
-    async fn reach(&self, key: Key, addrs: &[SocketAddr]) -> Result<(SocketAddr, Incoming<PeerMessage>, Outgoing), String> {
+    async fn reach(
+        &self,
+        key: Key,
+        addrs: &[SocketAddr],
+    ) -> Result<(SocketAddr, Incoming<PeerMessage>, Outgoing), String> {
         let mut reasons = Vec::new();
         for &addr in addrs {
             match self.reach_one(key, addr).await {
@@ -119,13 +123,18 @@ impl PeerNet {
         Err(reasons.join("; "))
     }
 
-    async fn reach_one(&self, key: Key, addr: SocketAddr) -> Result<(Incoming<PeerMessage>, Outgoing), String> {
+    async fn reach_one(
+        &self,
+        key: Key,
+        addr: SocketAddr,
+    ) -> Result<(Incoming<PeerMessage>, Outgoing), String> {
         let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(addr))
             .await
             .map_err(|_| "no answer".to_owned())?
             .map_err(|error| error.kind().to_string())?;
         socket::tune(&stream).map_err(|error| error.to_string())?;
-        let (stream, _) = connect(stream, &self.identity, ALPN, Some(key)).await.map_err(|error| error.to_string())?;
+        let (stream, _) =
+            connect(stream, &self.identity, ALPN, Some(key)).await.map_err(|error| error.to_string())?;
         Ok(split(stream))
     }
 
@@ -166,7 +175,12 @@ impl PeerNet {
         Ok(())
     }
 
-    fn register(self: &Arc<Self>, incoming: Incoming<PeerMessage>, outgoing: Outgoing, dialed: bool) -> ConnId {
+    fn register(
+        self: &Arc<Self>,
+        incoming: Incoming<PeerMessage>,
+        outgoing: Outgoing,
+        dialed: bool,
+    ) -> ConnId {
         let conn = ConnId(self.last_conn.fetch_add(1, Ordering::Relaxed) + 1);
         let (queue, waiting) = mpsc::channel(QUEUE);
         self.queues.lock().expect(POISONED).insert(conn, queue.clone());

@@ -11,7 +11,12 @@ use crate::store::{Author, InRow, NewEntry, StoreError};
 
 impl PeerSession {
     /// They ask where our histories part.
-    pub(super) fn on_locate(&mut self, cx: &mut Cx<'_>, conn: ConnId, probes: &[Probe]) -> Result<(), StoreError> {
+    pub(super) fn on_locate(
+        &mut self,
+        cx: &mut Cx<'_>,
+        conn: ConnId,
+        probes: &[Probe],
+    ) -> Result<(), StoreError> {
         let mut shared = Pos::START;
         for probe in probes.iter().take(MAX_PROBES) {
             if probe.pos > shared && self.in_chain(cx, probe.pos)? == Some(probe.chain) {
@@ -92,7 +97,14 @@ impl PeerSession {
         Ok(())
     }
 
-    fn take(&mut self, cx: &mut Cx<'_>, pos: Pos, mid: Mid, at: WallMs, content: Content) -> Result<(), StoreError> {
+    fn take(
+        &mut self,
+        cx: &mut Cx<'_>,
+        pos: Pos,
+        mid: Mid,
+        at: WallMs,
+        content: Content,
+    ) -> Result<(), StoreError> {
         let (kind, text, seen) = match content {
             Content::Open => (EntryKind::Opened, String::new(), Pos::START),
             Content::Text { text } => (EntryKind::Text, text.into(), Pos::START),
@@ -101,7 +113,9 @@ impl PeerSession {
         let before = self.in_chain(cx, pos.prev())?.ok_or(StoreError::Broken("list of positions"))?;
         let chain = chain::extend(&before, mid, kind, at, &text, seen);
         // The id decides whether the entry is new, the position only where it stands in their list.
-        let seq = if let Some(seq) = cx.store.find(self.log.id(), &self.peer, mid)? { seq } else {
+        let seq = if let Some(seq) = cx.store.find(self.log.id(), &self.peer, mid)? {
+            seq
+        } else {
             let author = Author::Person(self.peer, self.name().clone());
             let seen = (kind == EntryKind::Closed).then_some(seen);
             let entry = NewEntry { author, mid, kind, at, text, seen };

@@ -204,7 +204,8 @@ impl World {
     fn crash(&mut self, host: usize) {
         self.crashes += 1;
         self.hosts[host].restart();
-        let ends: Vec<ConnId> = self.dialer.keys().copied().filter(|conn| self.open.remove(&(host, *conn))).collect();
+        let ends: Vec<ConnId> =
+            self.dialer.keys().copied().filter(|conn| self.open.remove(&(host, *conn))).collect();
         for conn in ends {
             let wait = if self.rng.random() { self.delay() } else { DEAD_AFTER };
             self.broken.insert(conn);
@@ -312,7 +313,11 @@ impl World {
             self.faults = self.now < FAULTS;
             let step = self.coming.keys().next().map_or(Duration::MAX, |(at, _)| *at);
             let deadlines = self.hosts.iter().filter_map(|host| host.session.deadline());
-            let act = if self.faults { self.now + Duration::from_millis(self.rng.random_range(0..400)) } else { FAULTS + CALM };
+            let act = if self.faults {
+                self.now + Duration::from_millis(self.rng.random_range(0..400))
+            } else {
+                FAULTS + CALM
+            };
             let next = deadlines.chain([step, act]).min().unwrap_or(act);
             self.now = next.max(self.now);
             if step <= self.now
@@ -343,7 +348,10 @@ impl World {
 
     fn check_always(&self) {
         for host in &self.hosts {
-            assert!(host.session.log.row.acked <= host.session.log.out().0, "acknowledged more than there is");
+            assert!(
+                host.session.log.row.acked <= host.session.log.out().0,
+                "acknowledged more than there is"
+            );
         }
     }
 
@@ -357,7 +365,10 @@ impl World {
         assert_eq!(a.session.is_open(), b.session.is_open(), "open for both or for neither");
         if a.session.is_open() {
             let modes = [a.session.log.row.mode, b.session.log.row.mode];
-            assert!(matches!(modes, [Some(Mode::A), Some(Mode::B)] | [Some(Mode::B), Some(Mode::A)]), "{modes:?}");
+            assert!(
+                matches!(modes, [Some(Mode::A), Some(Mode::B)] | [Some(Mode::B), Some(Mode::A)]),
+                "{modes:?}"
+            );
             assert!(a.session.active.is_some() && a.session.active == b.session.active, "one connection");
         }
         assert!(a.dials + b.dials < 400, "they redial for ever: {} and {}", a.dials, b.dials);
@@ -392,7 +403,10 @@ fn whatever_breaks_every_line_arrives_once_and_in_order() {
         said += life.2;
     }
     println!("{} seeds: {crashes} crashes, {resumes} connections, {said} lines", seeds.end - seeds.start);
-    assert!(number("CHAT_SEED").is_some() || (crashes > 0 && resumes > 100 && said > 100), "the run did too little");
+    assert!(
+        number("CHAT_SEED").is_some() || (crashes > 0 && resumes > 100 && said > 100),
+        "the run did too little"
+    );
 }
 
 #[test]

@@ -89,7 +89,13 @@ impl Log {
     }
 
     /// Appends a line of the daemon itself.
-    pub fn notice(&mut self, store: &mut Store, mid: Mid, at: WallMs, text: String) -> Result<(), StoreError> {
+    pub fn notice(
+        &mut self,
+        store: &mut Store,
+        mid: Mid,
+        at: WallMs,
+        text: String,
+    ) -> Result<(), StoreError> {
         let entry =
             NewEntry { author: Author::Daemon(None), mid, kind: EntryKind::Notice, at, text, seen: None };
         self.append_other(store, &entry).map(drop)

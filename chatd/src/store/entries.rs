@@ -120,8 +120,9 @@ impl Store {
     /// Author and text of every message of a log, in order. For tests.
     #[cfg(test)]
     pub(crate) fn all_texts(&self, log: LogId) -> Result<Vec<(Vec<u8>, String)>, StoreError> {
-        let mut query =
-            self.db.prepare("SELECT author, text FROM entry WHERE log = ?1 AND kind = 'text' ORDER BY seq")?;
+        let mut query = self
+            .db
+            .prepare("SELECT author, text FROM entry WHERE log = ?1 AND kind = 'text' ORDER BY seq")?;
         let rows = query.query_map([log.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }

@@ -123,8 +123,10 @@ impl Store {
     /// Sets a named value of the daemon.
     pub fn set_meta(&mut self, key: &str, value: &str) -> Result<(), StoreError> {
         let db = self.write()?;
-        db.prepare_cached("INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = ?2")?
-            .execute([key, value])?;
+        db.prepare_cached(
+            "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = ?2",
+        )?
+        .execute([key, value])?;
         Ok(())
     }
 }

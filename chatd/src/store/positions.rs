@@ -88,8 +88,11 @@ impl Store {
 
     /// The end of their list; `None` where nothing came.
     pub fn in_head(&self, log: LogId) -> Result<Option<InRow>, StoreError> {
-        self.in_row("SELECT pos, seq, mid, chain FROM in_pos WHERE log = ?1 AND pos <= ?2 ORDER BY pos DESC LIMIT 1",
-            log, Pos(i64::MAX as u64))
+        self.in_row(
+            "SELECT pos, seq, mid, chain FROM in_pos WHERE log = ?1 AND pos <= ?2 ORDER BY pos DESC LIMIT 1",
+            log,
+            Pos(i64::MAX as u64),
+        )
     }
 
     /// One position of their list; `None` where it was not reached.
@@ -108,7 +111,8 @@ impl Store {
     /// Forgets their positions after `last`: their list was forked. The entries stay.
     pub fn cut_in(&mut self, log: LogId, last: Pos) -> Result<(), StoreError> {
         let db = self.write()?;
-        db.prepare_cached("DELETE FROM in_pos WHERE log = ?1 AND pos > ?2")?.execute(params![log.0, last.0])?;
+        db.prepare_cached("DELETE FROM in_pos WHERE log = ?1 AND pos > ?2")?
+            .execute(params![log.0, last.0])?;
         Ok(())
     }
 

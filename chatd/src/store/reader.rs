@@ -27,7 +27,8 @@ pub struct Reader {
     db: Connection,
 }
 
-const COLUMNS: &str = "entry.log, entry.seq, entry.kind, entry.name, entry.author, entry.mid, out.pos, entry.at,
+const COLUMNS: &str =
+    "entry.log, entry.seq, entry.kind, entry.name, entry.author, entry.mid, out.pos, entry.at,
     entry.text FROM entry LEFT JOIN out ON out.log = entry.log AND out.seq = entry.seq";
 
 /// Most rows that one search looks at, so that it ends in bounded time.
@@ -98,7 +99,9 @@ impl Reader {
                 continue;
             }
             bytes += text.len();
-            if hits.len() >= limit.min(PAGE_ENTRIES as u32) as usize || (bytes > PAGE_BYTES && !hits.is_empty()) {
+            if hits.len() >= limit.min(PAGE_ENTRIES as u32) as usize
+                || (bytes > PAGE_BYTES && !hits.is_empty())
+            {
                 break;
             }
             let log = LogId(row.get(0)?);

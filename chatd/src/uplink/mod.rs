@@ -79,7 +79,9 @@ pub struct Uplink {
     pub queue: ToUplink,
     /// Owner of a hosted lobby's task.
     pub tasks: TaskTracker,
-    /// Ends everything.
+    /// The daemon stops: the link ends once all that was put on it is written, and no new one is made.
+    pub stopping: CancellationToken,
+    /// Ends everything, at once.
     pub shutdown: CancellationToken,
 }
 
@@ -118,7 +120,9 @@ impl Uplink {
             } else {
                 backoff.next(&mut rng)
             };
-            sleep(wait).await;
+            if self.stopping.run_until_cancelled(sleep(wait)).await.is_none() {
+                return;
+            }
         }
     }
 
@@ -133,7 +137,8 @@ impl Uplink {
         };
         let stream = stream.map_err(|error| error.to_string())?;
         socket::tune(&stream).map_err(|error| error.to_string())?;
-        let (stream, _) = connect(stream, &self.identity, ALPN, None).await.map_err(|error| error.to_string())?;
+        let (stream, _) =
+            connect(stream, &self.identity, ALPN, None).await.map_err(|error| error.to_string())?;
         Ok(split(stream))
     }
 
