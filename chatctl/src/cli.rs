@@ -85,9 +85,9 @@ pub enum Command {
     /// Opens a private session and prints its number
     Fork {
         /// With whom
-        // Not `name`: that is the daemon's, and an argument of the same name would take its place.
-        #[arg(value_name = "NAME")]
-        peer: Name,
+        // Its own id: under `name` it would also be the global option.
+        #[arg(id = "peer", value_name = "NAME")]
+        name: Name,
     },
     /// Sends one message
     Send(SendArgs),
@@ -199,6 +199,13 @@ mod tests {
         let cli = Cli::parse_from(["chatctl", "sessions", "--json", "--name", "anna"]);
         assert!(cli.global.json);
         assert_eq!(cli.global.name, Some(Name::new("anna").expect("name")));
+    }
+
+    #[test]
+    fn regression_the_peer_of_a_fork_is_not_the_name_of_the_daemon() {
+        let cli = Cli::parse_from(["chatctl", "--name", "anna", "fork", "bobby"]);
+        assert_eq!(cli.global.name, Some(Name::new("anna").expect("name")));
+        assert!(matches!(cli.command, Command::Fork { name } if name.as_str() == "bobby"));
     }
 
     #[test]

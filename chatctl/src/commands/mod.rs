@@ -23,7 +23,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Attach { session } => attach::run(&global, session).await,
         Command::Sessions { all } => sessions::run(&global, Scope::of(all)).await,
         Command::Users => users::run(&global).await,
-        Command::Fork { peer } => fork::run(&global, peer).await,
+        Command::Fork { name } => fork::run(&global, name).await,
         Command::Send(args) => send::run(&global, args).await,
         Command::History { session, limit, after } => history::run(&global, session, limit, after).await,
         Command::Search { words } => search::run(&global, &words).await,

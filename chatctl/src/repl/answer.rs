@@ -77,6 +77,12 @@ impl App {
                 self.ask(Call::State, Purpose::Forked(session));
             }
             (Purpose::Forked(session), Reply::State(state)) => self.forked(session, *state),
+            // With the rows of now the next line is not typed into a session that has ended.
+            (Purpose::Leave, Reply::Done) => self.ask(Call::State, Purpose::Left),
+            (Purpose::Left, Reply::State(state)) => {
+                self.busy = false;
+                self.follow.changes(*state, &mut steps);
+            }
             (Purpose::History(view), Reply::Entries { entries, .. }) => self.history_page(&view, &entries),
             (Purpose::Search, Reply::Found { hits }) => {
                 self.busy = false;

@@ -70,6 +70,8 @@ pub enum Purpose {
     Forked(SessionNo),
     /// `\leave`.
     Leave,
+    /// The rows after a session was left.
+    Left,
     /// `\history`.
     History(View),
     /// `\search`.
@@ -189,7 +191,8 @@ impl App {
     pub fn wants_line(&self) -> bool {
         let room = self.unanswered.len() < MAX_UNANSWERED;
         let calm = self.manner == Manner::Person || self.follow.is_idle();
-        self.follow.is_primed() && !self.busy && room && calm && self.exit.is_none()
+        let settled = self.follow.is_primed() && !self.follow.is_ending();
+        settled && !self.busy && room && calm && self.exit.is_none()
     }
 
     /// What the next line begins with.

@@ -155,6 +155,11 @@ impl Follow {
         self.is_primed() && self.reading.is_none()
     }
 
+    /// The active session has ended and what was said last is still being read.
+    pub fn is_ending(&self) -> bool {
+        self.rows.get(&self.active).is_some_and(|tracked| tracked.end == End::Due)
+    }
+
     /// The session to begin with, where it does not exist.
     pub fn missing(&mut self) -> Option<SessionRef> {
         if self.is_primed() { self.wished.take() } else { None }
