@@ -10,6 +10,7 @@ pub fn stopping() {
     send(State::Stopping);
 }
 
+#[derive(Clone, Copy)]
 enum State<'a> {
     Ready(&'a str),
     Stopping,

@@ -11,7 +11,7 @@ use super::core::cx;
 use super::room::Why;
 use super::{Core, Effect, Place};
 use crate::identity::fingerprint;
-use crate::peer::MAX_QUEUED;
+use crate::peer::{MAX_QUEUED, PeerSession};
 use crate::store::{LogId, StoreError};
 
 /// Longest name of a script's cursor, in bytes.
@@ -20,6 +20,7 @@ const MAX_READER_NAME: usize = 64;
 /// A call either is answered, or the person's fault is told, or the store failed.
 pub(super) type Answer = Result<Result<Reply, CallError>, StoreError>;
 
+#[expect(clippy::unnecessary_wraps, reason = "stands where an answer is returned")]
 fn refuse(code: ErrorCode, message: impl Into<String>) -> Answer {
     Ok(Err(CallError { code, message: message.into() }))
 }
@@ -57,17 +58,15 @@ impl Core {
         &mut self,
         session: &SessionRef,
         reply: oneshot::Sender<Result<Place, CallError>>,
-    ) -> Result<(), StoreError> {
+    ) {
         let found =
             self.find(session).and_then(|log| self.places().into_iter().find(|place| place.log == log));
         self.effects.push(Effect::Place(reply, found.ok_or_else(|| no_session(session))));
-        Ok(())
     }
 
-    pub(super) fn on_places(&mut self, reply: oneshot::Sender<Vec<Place>>) -> Result<(), StoreError> {
+    pub(super) fn on_places(&mut self, reply: oneshot::Sender<Vec<Place>>) {
         let places = self.places();
         self.effects.push(Effect::Places(reply, places));
-        Ok(())
     }
 
     fn send(&mut self, session: &SessionRef, mid: Mid, text: Text) -> Answer {
@@ -114,7 +113,7 @@ impl Core {
     /// Opens a session. Somebody of whom this daemon was not told yet is asked for at the lobby first.
     fn fork(&mut self, name: Name, reply: oneshot::Sender<Reply>) -> Result<(), StoreError> {
         let known = self.find(&SessionRef::Peer(name.clone())).and_then(|log| self.sessions.get(&log));
-        let is_open = known.is_some_and(crate::peer::PeerSession::is_open);
+        let is_open = known.is_some_and(PeerSession::is_open);
         let answer = if name.folded() == self.me.name.folded() {
             refuse(ErrorCode::SelfFork, "Unable to fork a session with self")
         } else if is_open {
@@ -144,10 +143,10 @@ impl Core {
             return refuse(ErrorCode::SelfFork, "Unable to fork a session with self");
         }
         let log = self.session_with(key, &name)?;
-        if self.sessions.get(&log).is_some_and(crate::peer::PeerSession::is_open) {
+        if self.sessions.get(&log).is_some_and(PeerSession::is_open) {
             return refuse(ErrorCode::Duplicate, "Unable to fork a duplicate session with same peer!");
         }
-        self.with_session(log, |session, cx| session.open(cx))?;
+        self.with_session(log, PeerSession::open)?;
         self.renumber()?;
         let session = self.sessions.get(&log).and_then(|session| session.log.row.number).unwrap_or_default();
         Ok(Ok(Reply::Forked { session }))
@@ -160,11 +159,11 @@ impl Core {
         if log == LogId::LOBBY {
             return refuse(ErrorCode::Invalid, "The lobby is always there; to sign off do: \\quit");
         }
-        if !self.sessions.get(&log).is_some_and(crate::peer::PeerSession::is_open) {
+        if !self.sessions.get(&log).is_some_and(PeerSession::is_open) {
             self.mark_all_read(log)?;
             return refuse(ErrorCode::Ended, "The session has ended already");
         }
-        self.with_session(log, |session, cx| session.close(cx))?;
+        self.with_session(log, PeerSession::close)?;
         self.mark_all_read(log)?;
         Ok(Ok(Reply::Done))
     }

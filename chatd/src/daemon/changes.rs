@@ -7,7 +7,8 @@ use tokio::sync::oneshot;
 
 use super::{Core, Effect, Place};
 use crate::identity::fingerprint;
-use crate::store::{LogId, StoreError};
+use crate::peer::PeerSession;
+use crate::store::LogId;
 
 /// Sessions that gave their number back and are still told of; a client that lags further reads the state anew.
 const MAX_RETIRED: usize = 256;
@@ -57,14 +58,9 @@ impl Core {
         })
     }
 
-    pub(super) fn on_changes(
-        &mut self,
-        since: u64,
-        reply: oneshot::Sender<(u64, Changes)>,
-    ) -> Result<(), StoreError> {
+    pub(super) fn on_changes(&mut self, since: u64, reply: oneshot::Sender<(u64, Changes)>) {
         let changes = self.changes(since);
-        self.effects.push(Effect::Changes(reply, self.versions.now, changes));
-        Ok(())
+        self.effects.push(Effect::Changes(reply, self.versions.now, Box::new(changes)));
     }
 
     /// The rows that changed after a version.
@@ -77,7 +73,7 @@ impl Core {
             sessions.push(self.room.row());
         }
         let live = self.sessions.values().filter(|session| changed(session.log.id()));
-        sessions.extend(live.filter_map(crate::peer::PeerSession::row));
+        sessions.extend(live.filter_map(PeerSession::row));
         sessions.sort_by_key(|row| row.session);
         let in_use = |row: &SessionRow| {
             self.sessions.values().any(|session| session.log.row.number == Some(row.session))
@@ -109,10 +105,9 @@ impl Core {
         }
     }
 
-    pub(super) fn on_attached(&mut self, came: bool) -> Result<(), StoreError> {
-        self.attached = if came { self.attached + 1 } else { self.attached.saturating_sub(1) };
+    pub(super) fn on_attached(&mut self, attached: u32) {
+        self.attached = attached;
         self.versions.daemon_changed = true;
-        Ok(())
     }
 
     /// Where every log is, the lobby's first.

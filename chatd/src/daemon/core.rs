@@ -113,26 +113,27 @@ impl Core {
     pub fn handle(&mut self, now: Now, event: Event) -> Result<(), StoreError> {
         self.now = now;
         match event {
-            Event::Call(call, reply) => self.on_call(call, reply),
+            Event::Call(call, reply) => return self.on_call(call, reply),
             Event::Place(session, reply) => self.on_place(&session, reply),
             Event::Places(reply) => self.on_places(reply),
             Event::Changes(since, reply) => self.on_changes(since, reply),
-            Event::Attached => self.on_attached(true),
-            Event::Detached => self.on_attached(false),
-            Event::PeerAccepted { conn, key, from, hello } => self.on_accepted(conn, key, from, &hello),
-            Event::PeerDialed { log, dial_no, conn, addr } => self.on_dialed(log, dial_no, conn, addr),
-            Event::PeerDialFailed { log, reason } => self.on_dial_failed(log, reason),
-            Event::Peer(conn, message) => self.on_peer(conn, message),
-            Event::PeerLost(conn) => self.on_peer_lost(conn),
-            Event::LobbyUp { hosted } => self.on_lobby_up(hosted),
-            Event::Lobby(message) => self.on_lobby(message),
-            Event::LobbyDown { reason } => self.on_lobby_down(reason),
-            Event::Tick => Ok(()), // every step looks at the deadlines
-            Event::Suspend => {
-                self.suspend();
-                Ok(())
+            Event::Attached => self.on_attached(self.attached + 1),
+            Event::Detached => self.on_attached(self.attached.saturating_sub(1)),
+            Event::PeerAccepted { conn, key, from, hello } => {
+                return self.on_accepted(conn, key, from, &hello);
             }
+            Event::PeerDialed { log, dial_no, conn, addr } => {
+                return self.on_dialed(log, dial_no, conn, addr);
+            }
+            Event::PeerDialFailed { log, reason } => return self.on_dial_failed(log, reason),
+            Event::Peer(conn, message) => return self.on_peer(conn, message),
+            Event::PeerLost(conn) => return self.on_peer_lost(conn),
+            Event::LobbyUp { hosted } => self.on_lobby_up(hosted),
+            Event::Lobby(message) => return self.on_lobby(message),
+            Event::LobbyDown { reason } => return self.on_lobby_down(reason),
+            Event::Suspend => self.suspend(),
         }
+        Ok(())
     }
 
     /// Ends a step: deadlines, what has gathered, one commit. The effects are to be carried out now, in order.

@@ -72,8 +72,6 @@ pub enum Event {
         /// Why, for a person.
         reason: String,
     },
-    /// A deadline that the core asked for may have passed.
-    Tick,
     /// The daemon is told to stop and to come back later (SIGTERM): no session ends.
     Suspend,
 }
@@ -112,7 +110,7 @@ pub enum Effect {
     /// Tell a client where all sessions are.
     Places(oneshot::Sender<Vec<Place>>, Vec<Place>),
     /// Tell a client what changed.
-    Changes(oneshot::Sender<(u64, Changes)>, u64, Changes),
+    Changes(oneshot::Sender<(u64, Changes)>, u64, Box<Changes>),
     /// Put a message on a peer's connection.
     Peer(ConnId, PeerMessage),
     /// End a peer's connection, after what was put on it.

@@ -21,7 +21,7 @@ const LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl Core {
     /// A link stands: introduce ourselves.
-    pub(super) fn on_lobby_up(&mut self, hosted: bool) -> Result<(), StoreError> {
+    pub(super) fn on_lobby_up(&mut self, hosted: bool) {
         self.room.hosted = hosted;
         let hello = MemberHello {
             versions: Versions::OURS,
@@ -32,7 +32,6 @@ impl Core {
             room: self.room.cursor(),
         };
         self.effects.push(Effect::Lobby(ToLobby::Hello(Box::new(hello))));
-        Ok(())
     }
 
     pub(super) fn on_lobby_down(&mut self, reason: String) -> Result<(), StoreError> {

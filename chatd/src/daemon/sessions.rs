@@ -63,11 +63,8 @@ impl Core {
             return Ok(None);
         };
         let other = self.free_name(name);
-        if let Some(session) = self.sessions.get_mut(&older)
-            && let Some((_, old_name)) = &mut session.log.row.peer
-        {
-            *old_name = other.clone();
-            session.log.save(&mut self.store)?;
+        if let Some(session) = self.sessions.get_mut(&older) {
+            session.rename(&mut self.store, other.clone())?;
         }
         Ok(Some(format!(
             "This {name} has another key than the {name} of an earlier session, who is {other} from now on: \
@@ -78,7 +75,7 @@ impl Core {
     /// The first alternative of a name that no session has.
     fn free_name(&self, name: &Name) -> Name {
         let taken = |name: &Name| self.find(&SessionRef::Peer(name.clone())).is_some();
-        (2..).map(|n| name.with_suffix(n)).find(|name| !taken(name)).unwrap_or_else(|| name.clone())
+        (2..=u32::MAX).map(|n| name.with_suffix(n)).find(|name| !taken(name)).unwrap_or_else(|| name.clone())
     }
 
     /// What somebody who dials us is called: by the lobby if it knows the key, else as they say, if that is free.

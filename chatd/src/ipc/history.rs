@@ -1,7 +1,7 @@
 //! Pages of history for clients: read-only connections, off the core's thread, so that no client delays another.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use proto::ids::Key;
 use proto::ipc::{Entry, Range};
@@ -11,8 +11,6 @@ use crate::store::{LogId, Progress, Reader, StoreError};
 
 /// Connections that are kept for the next page.
 const KEEP: usize = 4;
-
-const POISONED: &str = "no holder of the lock panics";
 
 /// The readers of a database.
 #[derive(Debug, Clone)]
@@ -56,10 +54,10 @@ impl History {
     ) -> Result<T, StoreError> {
         let this = self.clone();
         let work = move || {
-            let idle = this.idle.lock().expect(POISONED).pop();
+            let idle = this.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let reader = idle.map_or_else(|| Reader::open(&this.path), Ok)?;
             let outcome = read(&reader);
-            let mut idle = this.idle.lock().expect(POISONED);
+            let mut idle = this.idle.lock().unwrap_or_else(PoisonError::into_inner);
             if idle.len() < KEEP {
                 idle.push(reader);
             }

@@ -22,7 +22,7 @@ impl Backoff {
     /// The next wait.
     pub fn next(&mut self, rng: &mut StdRng) -> Duration {
         let highest = self.cap.min(self.last * 3).max(self.base);
-        self.last = self.base + (highest - self.base).mul_f64(rng.random::<f64>());
+        self.last = self.base + highest.saturating_sub(self.base).mul_f64(rng.random::<f64>());
         self.last
     }
 

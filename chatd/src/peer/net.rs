@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use proto::ids::Key;
@@ -46,8 +46,6 @@ pub struct PeerNet {
     shutdown: CancellationToken,
 }
 
-const POISONED: &str = "no holder of the lock panics";
-
 impl PeerNet {
     /// No connections yet; `events` is told of all that happens.
     pub fn new(
@@ -70,7 +68,7 @@ impl PeerNet {
 
     /// Puts a message on a connection; one that is gone already is told of by its own event.
     pub fn send(&self, conn: ConnId, message: PeerMessage) {
-        let mut queues = self.queues.lock().expect(POISONED);
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
         if queues.get(&conn).is_some_and(|queue| queue.try_send(message).is_err()) {
             warn!(conn = conn.0, "the connection does not take what is sent: closing it");
             queues.remove(&conn);
@@ -79,12 +77,12 @@ impl PeerNet {
 
     /// Ends a connection, after what was put on it.
     pub fn close(&self, conn: ConnId) {
-        self.queues.lock().expect(POISONED).remove(&conn);
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner).remove(&conn);
     }
 
     /// Ends every connection, after what was put on each, and waits until all have ended.
     pub async fn close_all(&self) {
-        self.queues.lock().expect(POISONED).clear();
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.conns.close();
         self.conns.wait().await;
     }
@@ -183,7 +181,7 @@ impl PeerNet {
     ) -> ConnId {
         let conn = ConnId(self.last_conn.fetch_add(1, Ordering::Relaxed) + 1);
         let (queue, waiting) = mpsc::channel(QUEUE);
-        self.queues.lock().expect(POISONED).insert(conn, queue.clone());
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner).insert(conn, queue.clone());
         let net = Arc::clone(self);
         let span = info_span!("conn", id = conn.0);
         let work = async move {

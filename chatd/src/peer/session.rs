@@ -31,6 +31,9 @@ pub struct PeerSession {
     /// The log and its durable row.
     pub log: Log,
     pub(super) peer: Key,
+    name: Name,
+    /// Positions of my OPENs and CLOSEs that may be unacknowledged: a person counts only messages as queued.
+    notes: Vec<Pos>,
     pub(super) inbound: Option<InRow>,
     pub(super) links: BTreeMap<ConnId, Link>,
     pub(super) active: Option<ConnId>,
@@ -50,13 +53,16 @@ pub struct PeerSession {
 impl PeerSession {
     /// Takes up a session where the store has it. `None` for a row that is not a session's.
     pub fn load(row: LogRow, me: Key, store: &Store) -> Result<Option<Self>, StoreError> {
-        let Some((peer, _)) = row.peer.clone() else {
+        let Some((peer, name)) = row.peer.clone() else {
             return Ok(None);
         };
+        let notes = store.out_notes(row.id, row.acked.next())?;
         let inbound = store.in_head(row.id)?;
         Ok(Some(Self {
             log: Log::load(row, me, store)?,
             peer,
+            name,
+            notes,
             inbound,
             links: BTreeMap::new(),
             active: None,
@@ -79,8 +85,14 @@ impl PeerSession {
 
     /// The name of the other side.
     pub fn name(&self) -> &Name {
-        // A session is only made from a row with a peer.
-        &self.log.row.peer.as_ref().expect("a session has a peer").1
+        &self.name
+    }
+
+    /// Calls the other side something else from now on.
+    pub fn rename(&mut self, store: &mut Store, name: Name) -> Result<(), StoreError> {
+        self.log.row.peer = Some((self.peer, name.clone()));
+        self.name = name;
+        self.log.save(store)
     }
 
     /// An OPEN stands that no CLOSE covers.
@@ -112,6 +124,7 @@ impl PeerSession {
     pub fn open(&mut self, cx: &mut Cx<'_>) -> Result<(), StoreError> {
         let entry = own_entry(cx, EntryKind::Opened, String::new(), None);
         let (_, pos) = self.log.append_own(cx.store, &entry)?;
+        self.note_own(pos);
         self.log.row.my_open = Some(pos);
         self.folded(cx)?;
         self.poke(cx);
@@ -122,12 +135,19 @@ impl PeerSession {
     pub fn close(&mut self, cx: &mut Cx<'_>) -> Result<(), StoreError> {
         let seen = self.in_pos();
         let entry = own_entry(cx, EntryKind::Closed, String::new(), Some(seen));
-        self.log.append_own(cx.store, &entry)?;
+        let (_, pos) = self.log.append_own(cx.store, &entry)?;
+        self.note_own(pos);
         self.log.row.my_open = None;
         self.log.row.their_open = None;
         self.folded(cx)?;
         self.poke(cx);
         Ok(())
+    }
+
+    fn note_own(&mut self, pos: Pos) {
+        let acked = self.log.row.acked;
+        self.notes.retain(|pos| *pos > acked);
+        self.notes.push(pos);
     }
 
     /// The person says something; the same `mid` again gives the same place.
@@ -177,9 +197,8 @@ impl PeerSession {
         let row = &mut self.log.row;
         row.mode = match (row.my_open, row.their_open) {
             (Some(_), None) => Some(Mode::A),
-            (None, Some(_)) => Some(Mode::B),
             (Some(_), Some(_)) if cx.me.key > self.peer => Some(Mode::A),
-            (Some(_), Some(_)) => Some(Mode::B),
+            (_, Some(_)) => Some(Mode::B),
             (None, None) => row.mode,
         };
         self.log.save(cx.store)
@@ -312,7 +331,9 @@ impl PeerSession {
             head: self.log.head(),
             read: self.log.read(),
             unread: self.log.unread(),
-            queued: self.queued(),
+            queued: self
+                .queued()
+                .saturating_sub(self.notes.iter().filter(|pos| **pos > row.acked).count() as u64),
             sent: self.sent_to(),
             delivered: row.acked,
             trouble,

@@ -86,6 +86,16 @@ impl Store {
         Ok(found)
     }
 
+    /// The positions from `from` on of my entries that are not messages.
+    pub fn out_notes(&self, log: LogId, from: Pos) -> Result<Vec<Pos>, StoreError> {
+        let mut query = self.db.prepare_cached(
+            "SELECT out.pos FROM out JOIN entry ON entry.log = out.log AND entry.seq = out.seq
+             WHERE out.log = ?1 AND out.pos >= ?2 AND entry.kind <> 'text'",
+        )?;
+        let rows = query.query_map(params![log.0, from.0], |row| row.get(0).map(Pos))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// The end of their list; `None` where nothing came.
     pub fn in_head(&self, log: LogId) -> Result<Option<InRow>, StoreError> {
         self.in_row(

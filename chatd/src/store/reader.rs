@@ -99,9 +99,7 @@ impl Reader {
                 continue;
             }
             bytes += text.len();
-            if hits.len() >= limit.min(PAGE_ENTRIES as u32) as usize
-                || (bytes > PAGE_BYTES && !hits.is_empty())
-            {
+            if hits.len() >= PAGE_ENTRIES.min(limit as usize) || (bytes > PAGE_BYTES && !hits.is_empty()) {
                 break;
             }
             let log = LogId(row.get(0)?);

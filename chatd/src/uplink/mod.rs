@@ -3,7 +3,7 @@
 mod host;
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use proto::lobby::{ALPN, FromLobby, ToLobby};
@@ -35,8 +35,6 @@ const RETRY_CAP: Duration = Duration::from_secs(30);
 /// A link that held so long was good: the next loss begins with short waits again.
 const GOOD_AFTER: Duration = Duration::from_secs(5);
 
-const POISONED: &str = "no holder of the lock panics";
-
 /// Where the core puts what is for the lobby. Nothing while there is no link: the core sends again what matters.
 #[derive(Debug, Clone, Default)]
 pub struct ToUplink(Arc<Mutex<Option<mpsc::Sender<ToLobby>>>>);
@@ -44,7 +42,7 @@ pub struct ToUplink(Arc<Mutex<Option<mpsc::Sender<ToLobby>>>>);
 impl ToUplink {
     /// Puts a message on the link, if there is one.
     pub fn send(&self, message: ToLobby) {
-        let mut queue = self.0.lock().expect(POISONED);
+        let mut queue = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if queue.as_ref().is_some_and(|queue| queue.try_send(message).is_err()) {
             *queue = None;
         }
@@ -52,17 +50,17 @@ impl ToUplink {
 
     /// Ends the link, after what was put on it.
     pub fn close(&self) {
-        *self.0.lock().expect(POISONED) = None;
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn open(&self) -> mpsc::Receiver<ToLobby> {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        *self.0.lock().expect(POISONED) = Some(queue);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(queue);
         waiting
     }
 
     fn weak(&self) -> Option<mpsc::WeakSender<ToLobby>> {
-        self.0.lock().expect(POISONED).as_ref().map(mpsc::Sender::downgrade)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(mpsc::Sender::downgrade)
     }
 }
 
