@@ -64,6 +64,22 @@ fn a_port_in_use_is_an_error_that_says_what_to_do() {
     assert!(error.contains(&addr) && error.contains("--listen"), "{error}");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn systemd_is_told_when_the_lobby_is_ready() {
+    use std::os::unix::net::UnixDatagram;
+
+    let data = tempfile::tempdir().expect("tempdir");
+    let path = data.path().join("notify");
+    let socket = UnixDatagram::bind(&path).expect("binds");
+    let mut child = command(data.path(), "127.0.0.1:0").env("NOTIFY_SOCKET", &path).spawn().expect("starts");
+    let mut message = [0; 64];
+    let len = socket.recv(&mut message).expect("a message");
+    child.kill().expect("killed");
+    child.wait().expect("ends");
+    assert_eq!(String::from_utf8_lossy(&message[..len]).trim_end(), "READY=1");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_signal_ends_the_lobby_in_order() {

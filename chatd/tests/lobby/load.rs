@@ -1,9 +1,10 @@
 //! Much data, and a member that takes none of it.
 
+use chatd::link::{PING_AFTER, WRITE_STALL};
 use chatd::lobby::LobbyConfig;
 use proto::ids::LobbySeq;
-use proto::lobby::FromLobby;
-use tokio::time::timeout;
+use proto::lobby::{FromLobby, ToLobby};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::harness::{DEADLINE, Fake, TestLobby, identity, publish};
 
@@ -51,6 +52,33 @@ async fn a_hundred_megabytes_pass_through_one_connection() {
     let both = async { tokio::join!(pour(anna, COUNT), count) };
     let ((), bytes) = timeout(DEADLINE * 4, both).await.expect("in time");
     assert_eq!(bytes, 100 * 1024 * 1024);
+}
+
+#[tokio::test]
+async fn a_member_that_takes_nothing_is_cut_though_it_still_speaks() {
+    let lobby = TestLobby::start();
+    let mut anna = lobby.join(&identity(), "anna").await;
+    let deaf = lobby.join(&identity(), "deaf").await;
+    assert_eq!(anna.presence().await, ["+deaf"]);
+    let block = block();
+    for n in 1..=320 {
+        anna.say(&block).await;
+        assert_eq!(anna.entry().await.seq, LobbySeq(n));
+    }
+    // From here on no time passes but what everybody waits for.
+    tokio::time::pause();
+    let Fake { incoming: _unread, mut outgoing, .. } = deaf;
+    let begun = Instant::now();
+    let chatter = async {
+        while outgoing.send(&ToLobby::Ping { nonce: 0 }).await.is_ok() {
+            sleep(PING_AFTER / 2).await;
+        }
+    };
+    let left = async { assert_eq!(anna.presence().await, ["-deaf"]) };
+    tokio::join!(chatter, left);
+    let grace = LobbyConfig::default().absent_grace;
+    assert!(begun.elapsed() <= WRITE_STALL + grace + PING_AFTER, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() >= WRITE_STALL, "{:?}", begun.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -74,6 +74,14 @@ async fn a_frame_that_breaks_the_rules_ends_its_own_link_only() {
 }
 
 #[tokio::test]
+async fn the_reason_arrives_also_where_much_was_sent_behind_the_fault() {
+    let lobby = TestLobby::start();
+    let mut bobby = lobby.join(&identity(), "bobby").await;
+    bobby.send_bytes(&[frame(b"{"), vec![b'x'; 200_000]].concat()).await;
+    assert!(bobby.goodbye().await.contains("broke the rules"));
+}
+
+#[tokio::test]
 async fn an_over_long_frame_is_refused_by_its_head() {
     let lobby = TestLobby::start();
     for len in [MAX_FRAME_LEN + 1, u32::MAX as usize] {
