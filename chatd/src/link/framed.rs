@@ -12,7 +12,7 @@ use futures_util::StreamExt;
 use proto::frame::{Codec, Encoded};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::codec::{Encoder, FramedRead};
 
@@ -21,8 +21,8 @@ use super::{DEAD_AFTER, LinkError, WRITE_STALL};
 /// Bytes that [`Outgoing::feed`] gathers before it writes by itself.
 const GATHER: usize = 64 * 1024;
 
-/// Largest buffer that an idle link keeps, in bytes.
-const KEEP: usize = 16 * 1024;
+/// Buffer that an idle link keeps for what comes, in bytes.
+const READ_BUFFER: usize = 1024;
 
 /// Time for the goodbye of a link whose end does not matter any more.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -36,7 +36,7 @@ where
 {
     let (read, write) = tokio::io::split(stream);
     let heard = Heard { stream: Box::new(read), at: Instant::now() };
-    let incoming = Incoming { frames: FramedRead::with_capacity(heard, Codec::new(), 1024) };
+    let incoming = Incoming { frames: FramedRead::with_capacity(heard, Codec::new(), READ_BUFFER) };
     let outgoing = Outgoing { stream: Box::new(write), buffer: BytesMut::new() };
     (incoming, outgoing)
 }
@@ -57,7 +57,10 @@ impl<In: DeserializeOwned> Incoming<In> {
         loop {
             let deadline = self.heard() + DEAD_AFTER;
             match timeout_at(deadline, self.frames.next()).await {
-                Ok(Some(message)) => return message.map_err(LinkError::from),
+                Ok(Some(message)) => {
+                    self.shrink();
+                    return message.map_err(LinkError::from);
+                }
                 Ok(None) => return Err(LinkError::Closed),
                 // A long message on a slow line is not silence.
                 Err(_) if self.heard() + DEAD_AFTER > deadline => {}
@@ -69,6 +72,24 @@ impl<In: DeserializeOwned> Incoming<In> {
     /// The other side's hello was good: longer frames are read from here on.
     pub fn accept_hello(&mut self) {
         self.frames.decoder_mut().accept();
+    }
+
+    /// Gives the room of a long message back: most links are idle most of the time.
+    fn shrink(&mut self) {
+        let buffer = self.frames.read_buffer_mut();
+        // The capacity would not tell how much a buffer holds on to from which a message was just taken.
+        if buffer.is_empty() {
+            *buffer = BytesMut::with_capacity(READ_BUFFER);
+        }
+    }
+
+    /// Reads on to the end of the stream and forgets all of it.
+    ///
+    /// A stream that is dropped with bytes unread is reset, and the reset takes with it what this side said last.
+    /// The caller of this function sets the time for it.
+    pub async fn drain(&mut self) {
+        let mut waste = vec![0; READ_BUFFER];
+        while matches!(self.frames.get_mut().read(&mut waste).await, Ok(1..)) {}
     }
 
     /// When the last byte came from the other side; when the link began, before the first.
@@ -151,11 +172,8 @@ impl Outgoing {
             }
             self.buffer.advance(taken);
         }
-        if self.buffer.capacity() > KEEP {
-            self.buffer = BytesMut::new();
-        } else {
-            self.buffer.clear();
-        }
+        // An idle link keeps nothing.
+        self.buffer = BytesMut::new();
         Ok(())
     }
 }

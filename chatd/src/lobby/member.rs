@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proto::ids::Key;
-use proto::lobby::FromLobby;
+use proto::lobby::{FromLobby, ToLobby};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -22,14 +22,17 @@ use super::hub::Hub;
 use super::room::Cut;
 use super::roster::LinkNo;
 use crate::identity::{Identity, fingerprint};
-use crate::link::{LinkError, Outgoing};
-use greet::{Greeted, Guest};
+use crate::link::{Incoming, LinkError, Outgoing};
+use greet::{Greeted, Guest, Refused};
 
 /// Answers that wait to be written. Full: no further request of this connection is read until there is room.
 const ANSWERS: usize = 32;
 
 /// Time for the last words to a connection that ends.
-const FAREWELL: Duration = Duration::from_secs(2);
+const FAREWELL: Duration = Duration::from_millis(1_500);
+
+/// Time that the other side has, after the last words, to close its end.
+const LINGER: Duration = Duration::from_millis(300);
 
 /// How long a link that was cut for its own good is asked to wait, in milliseconds.
 const CUT_RETRY_MS: u64 = 1_000;
@@ -78,7 +81,10 @@ pub(super) async fn serve(
     drop(place);
     match greeted {
         Ok(Greeted::Guest(guest)) => stay(&hub, *guest, &closing).await,
-        Ok(Greeted::Refused { refusal, mut outgoing }) => farewell(&mut outgoing, Some(refusal)).await,
+        Ok(Greeted::Refused(refused)) => {
+            let Refused { refusal, incoming, outgoing } = *refused;
+            farewell(incoming, outgoing, Some(refusal)).await;
+        }
         Ok(Greeted::Failed(error)) => debug!(%error, "no hello"),
         Err(_) => debug!("no hello in time"),
     }
@@ -105,7 +111,7 @@ async fn stay(hub: &Arc<Hub>, guest: Guest, closing: &CancellationToken) {
     match end {
         // Nobody is there to hear it.
         End::Link(LinkError::Silent | LinkError::Stalled | LinkError::Io(_)) => {}
-        end => farewell(&mut outgoing, goodbye(hub, &end)).await,
+        end => farewell(incoming, outgoing, goodbye(hub, &end)).await,
     }
 }
 
@@ -155,14 +161,16 @@ fn goodbye(hub: &Hub, end: &End) -> Option<FromLobby> {
 }
 
 /// Says the last words and closes, if the other side takes it.
-async fn farewell(outgoing: &mut Outgoing, words: Option<FromLobby>) {
+async fn farewell(mut incoming: Incoming<ToLobby>, mut outgoing: Outgoing, words: Option<FromLobby>) {
     let say = async {
         if let Some(words) = words {
             outgoing.send(&words).await?;
         }
         outgoing.close().await
     };
-    if let Ok(Err(error)) = timeout(FAREWELL, say).await {
-        debug!(%error, "the goodbye was not taken");
+    match timeout(FAREWELL, say).await {
+        Ok(Ok(())) => timeout(LINGER, incoming.drain()).await.unwrap_or(()),
+        Ok(Err(error)) => debug!(%error, "the goodbye was not taken"),
+        Err(_) => debug!("the goodbye was not taken in time"),
     }
 }

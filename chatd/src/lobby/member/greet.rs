@@ -23,9 +23,16 @@ pub(super) enum Greeted {
     /// Let in.
     Guest(Box<Guest>),
     /// Not let in, with words for it.
-    Refused { refusal: FromLobby, outgoing: Outgoing },
+    Refused(Box<Refused>),
     /// Nothing to talk to.
     Failed(LinkError),
+}
+
+/// Somebody who was not let in.
+pub(super) struct Refused {
+    pub(super) refusal: FromLobby,
+    pub(super) incoming: Incoming<ToLobby>,
+    pub(super) outgoing: Outgoing,
 }
 
 /// Somebody who was let in.
@@ -47,12 +54,12 @@ pub(super) async fn greet(hub: &Hub, identity: &Identity, stream: TcpStream, add
     let (mut incoming, outgoing) = split(stream);
     let hello = match incoming.next().await {
         Ok(ToLobby::Hello(hello)) => hello,
-        Ok(_) => return protocol(outgoing, "the first message must be a hello"),
+        Ok(_) => return protocol(incoming, outgoing, "the first message must be a hello"),
         Err(LinkError::Frame(FrameError::TooLong { .. })) => {
-            return protocol(outgoing, "the hello is too long");
+            return protocol(incoming, outgoing, "the hello is too long");
         }
         Err(LinkError::Frame(FrameError::Payload(_))) => {
-            return protocol(outgoing, "the hello is not one of this link");
+            return protocol(incoming, outgoing, "the hello is not one of this link");
         }
         Err(error) => return Greeted::Failed(error),
     };
@@ -62,7 +69,7 @@ pub(super) async fn greet(hub: &Hub, identity: &Identity, stream: TcpStream, add
             incoming.accept_hello();
             Greeted::Guest(Box::new(Guest { key, entered, cut, incoming, outgoing }))
         }
-        Err(refusal) => Greeted::Refused { refusal, outgoing },
+        Err(refusal) => Greeted::Refused(Box::new(Refused { refusal, incoming, outgoing })),
     }
 }
 
@@ -90,8 +97,9 @@ fn canonical(addr: SocketAddr) -> SocketAddr {
     SocketAddr::new(addr.ip().to_canonical(), addr.port())
 }
 
-fn protocol(outgoing: Outgoing, reason: &str) -> Greeted {
-    Greeted::Refused { refusal: refused(RefusedCode::Protocol, reason.to_owned(), 0), outgoing }
+fn protocol(incoming: Incoming<ToLobby>, outgoing: Outgoing, reason: &str) -> Greeted {
+    let refusal = refused(RefusedCode::Protocol, reason.to_owned(), 0);
+    Greeted::Refused(Box::new(Refused { refusal, incoming, outgoing }))
 }
 
 fn refused(code: RefusedCode, reason: String, retry_after_ms: u64) -> FromLobby {

@@ -39,25 +39,31 @@ async fn write(
     outgoing.feed(&FromLobby::Welcome(Box::new(welcome))).await?;
     feed_members(outgoing, members).await?;
     let mut news = hub.news();
+    let mut first = None;
     loop {
         // Before the room is read: what comes after this line wakes the wait below.
         news.mark_unchanged();
+        // Once this is so the log grows no more, and the read below is the last one that is needed.
+        let closed = closing.is_cancelled();
         let batch = hub.read(&mut reader)?;
         let more = batch.entries.more;
         feed_batch(outgoing, batch).await?;
-        while let Ok(answer) = answers.try_recv() {
+        // After what the room had before: who asks a question can tell by the answer what it was told already.
+        while let Some(answer) = first.take().or_else(|| answers.try_recv().ok()) {
             outgoing.feed(&answer).await?;
         }
         outgoing.flush().await?;
         if more {
             continue;
         }
+        if closed {
+            return Err(Cut::Stopping.into());
+        }
         tokio::select! {
             // The hub is there for as long as this is.
             _ = news.changed() => {}
-            // Only here, with all told.
-            () = closing.cancelled() => return Err(Cut::Stopping.into()),
-            answer = answers.recv() => outgoing.feed(&answer.ok_or(LinkError::Closed)?).await?,
+            () = closing.cancelled() => {}
+            answer = answers.recv() => first = Some(answer.ok_or(LinkError::Closed)?),
         }
     }
 }

@@ -1,0 +1,98 @@
+//! The program `lobbyd` itself.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use chatd::identity::{Identity, fingerprint};
+
+/// A running `lobbyd`, killed when dropped.
+struct Daemon {
+    child: Child,
+    addr: SocketAddr,
+    key: String,
+}
+
+fn command(data: &Path, listen: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lobbyd"));
+    command
+        .args(["--listen", listen, "--data-dir"])
+        .arg(data)
+        .env_remove("RUST_LOG")
+        .env_remove("NOTIFY_SOCKET");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+impl Daemon {
+    fn start(data: &Path) -> Self {
+        let mut child = command(data, "127.0.0.1:0").spawn().expect("starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().expect("piped")).read_line(&mut line).expect("a line");
+        let said =
+            line.trim_end().strip_prefix("lobbyd: listening on ").expect("says where").split_once(", key ");
+        let (addr, key) = said.expect("says its key");
+        Self { addr: addr.parse().expect("an address"), key: key.to_owned(), child }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+#[test]
+fn the_lobby_keeps_its_key_over_a_restart() {
+    let data = tempfile::tempdir().expect("tempdir");
+    let first = Daemon::start(data.path()).key.clone();
+    let again = Daemon::start(data.path()).key.clone();
+    let kept = Identity::load_or_create(data.path()).expect("key");
+    assert_eq!((first.as_str(), again), (fingerprint(&kept.key()).as_str(), first.clone()));
+}
+
+#[test]
+fn a_port_in_use_is_an_error_that_says_what_to_do() {
+    let data = tempfile::tempdir().expect("tempdir");
+    let daemon = Daemon::start(data.path());
+    let addr = daemon.addr.to_string();
+    let second = command(data.path(), &addr).output().expect("runs");
+    let error = String::from_utf8_lossy(&second.stderr);
+    assert_eq!(second.status.code(), Some(1));
+    assert!(error.contains(&addr) && error.contains("--listen"), "{error}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn systemd_is_told_when_the_lobby_is_ready() {
+    use std::os::unix::net::UnixDatagram;
+
+    let data = tempfile::tempdir().expect("tempdir");
+    let path = data.path().join("notify");
+    let socket = UnixDatagram::bind(&path).expect("binds");
+    let mut child = command(data.path(), "127.0.0.1:0").env("NOTIFY_SOCKET", &path).spawn().expect("starts");
+    let mut message = [0; 64];
+    let len = socket.recv(&mut message).expect("a message");
+    child.kill().expect("killed");
+    child.wait().expect("ends");
+    assert_eq!(String::from_utf8_lossy(&message[..len]).trim_end(), "READY=1");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_the_lobby_in_order() {
+    use rustix::process::{Pid, Signal, kill_process};
+
+    for signal in [Signal::TERM, Signal::INT] {
+        let data = tempfile::tempdir().expect("tempdir");
+        let mut daemon = Daemon::start(data.path());
+        let pid = Pid::from_child(&daemon.child);
+        kill_process(pid, signal).expect("signalled");
+        let mut log = String::new();
+        daemon.child.stderr.take().expect("piped").read_to_string(&mut log).expect("log");
+        assert!(daemon.child.wait().expect("ends").success(), "{log}");
+        assert_eq!(log, "", "nothing to warn of");
+    }
+}

@@ -1,0 +1,8 @@
+//! The lobby over real TLS sockets, with typed fake members.
+
+mod daemon;
+mod harness;
+mod load;
+mod log;
+mod members;
+mod wire;
