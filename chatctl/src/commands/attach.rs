@@ -15,9 +15,9 @@ use crate::{locate, output, start};
 
 /// What somebody needs to know who has never been here.
 const WELCOME: &str = "\
->>> The lobby is one room where everybody hears everybody; \\users shows who is there, \\help what you can do
->>> \\fork NAME opens a private session that nobody else can read; \\sw NUMBER and \\lob go to and fro
->>> \\detach (or Ctrl-D) leaves the screen and everything goes on; chatctl attach brings you back";
+>>> In the lobby everybody hears everybody: \\users lists who, \\help the rest
+>>> \\fork NAME opens a private session that nobody else can read; \\lob goes back
+>>> \\detach (Ctrl-D) leaves the screen, all goes on; back with: chatctl attach";
 
 pub(super) async fn run(global: &Global, session: Option<SessionRef>) -> Result<(), Failure> {
     let base = locate::base(global)?;

@@ -4,7 +4,7 @@ use proto::display;
 use proto::ipc::{DaemonRow, LobbyState, SessionRow, SessionState};
 use proto::name::Name;
 
-use super::follow::Step;
+use super::step::Step;
 use crate::render::Style;
 
 /// What was told of the lobby.

@@ -136,7 +136,7 @@ impl App {
         self.follow.changes(state, &mut steps);
         if self.follow.active() != session && self.follow.row(session).is_some() {
             let text = format!("Auto switched to session {session}, for lobby do: \\lob");
-            steps.push(super::follow::Step::Print(self.follow.style.notice(&text)));
+            steps.push(super::step::Step::Print(self.follow.style.notice(&text)));
             self.follow.switch(session, &mut steps);
         }
         self.steps(steps);

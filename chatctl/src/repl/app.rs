@@ -6,23 +6,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use proto::ids::{Mid, SessionNo};
 use proto::ipc::{Call, Range, Reader, SessionRef};
 use proto::limits::PAGE_ENTRIES;
-use proto::name::Name;
 use proto::text::Text;
 
-use super::commands::{Typed, Verb, help, parse};
+use super::commands::{Typed, parse};
 use super::completion::Words;
-use super::follow::{Follow, PageAsk, Step};
+use super::follow::Follow;
 use super::mid;
 use super::screen::Prompt;
-use crate::commands::search::MAX_HITS;
+use super::step::{PageAsk, Step};
 use crate::failure::Failure;
-use crate::render::{self, SESSIONS_HEAD, Style, View};
+use crate::render::{Style, View};
 
 /// Most messages without the daemon's answer; more have to wait at the prompt.
 const MAX_UNANSWERED: usize = 64;
-
-/// Lines that `\history` shows where nobody says how many.
-const HISTORY: u32 = 20;
 
 /// Whether a person looks on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +89,7 @@ pub(super) struct Outgoing {
 pub struct App {
     /// What the screen has been shown.
     pub follow: Follow,
-    manner: Manner,
+    pub(super) manner: Manner,
     words: Arc<Mutex<Words>>,
     pub(super) link: Link,
     /// Answers that are awaited, by the id of the question.
@@ -276,115 +272,6 @@ impl App {
         }
         self.unanswered.push_back(Outgoing { mid, session: again.unwrap_or(session), text });
         self.busy = self.manner == Manner::Script;
-    }
-
-    fn command(&mut self, verb: Verb, arg: &str) {
-        match verb {
-            Verb::Users => self.users(),
-            Verb::Fork => self.fork(arg),
-            Verb::Sessions => self.sessions(),
-            Verb::Switch => self.switch(arg),
-            Verb::Lobby => self.switch("0"),
-            Verb::Leave => self.leave(),
-            Verb::History => self.history(arg),
-            Verb::Search => {
-                self.command_call(Call::Search { words: arg.to_owned(), limit: MAX_HITS }, Purpose::Search);
-            }
-            Verb::Whoami => self.whoami(),
-            Verb::Detach => self.detach(),
-            Verb::Quit => self.command_call(Call::Quit, Purpose::Quit),
-            Verb::Help => match help(arg) {
-                Some(text) => self.print(&text),
-                None => self.fail(&format!("There is no command \\{arg}; the commands: \\help")),
-            },
-        }
-    }
-
-    fn users(&mut self) {
-        if self.only_in_lobby("users") {
-            self.command_call(Call::Users { after: None }, Purpose::Users { first: true });
-        }
-    }
-
-    fn fork(&mut self, arg: &str) {
-        if !self.only_in_lobby("fork") {
-            return;
-        }
-        match Name::new(arg) {
-            Ok(name) => self.command_call(Call::Fork { name }, Purpose::Fork),
-            Err(error) => self.fail(&format!("That is no name: {error}")),
-        }
-    }
-
-    fn only_in_lobby(&mut self, command: &str) -> bool {
-        let lobby = self.follow.active() == SessionNo::LOBBY;
-        if !lobby {
-            self.fail(&format!("\\{command} works in the lobby only, go there with: \\lob"));
-        }
-        lobby
-    }
-
-    fn sessions(&mut self) {
-        let active = Some(self.follow.active());
-        let rows: Vec<_> = self.follow.sessions().map(|row| render::session_row(row, active)).collect();
-        self.print(SESSIONS_HEAD);
-        for row in rows {
-            self.print(&row);
-        }
-    }
-
-    fn switch(&mut self, arg: &str) {
-        let found = crate::cli::session(arg).ok().and_then(|session| self.follow.find(&session));
-        let mut steps = Vec::new();
-        if !found.is_some_and(|number| self.follow.switch(number, &mut steps)) {
-            self.fail(&format!("There is no session {arg}, see: \\ss"));
-        }
-        self.steps(steps);
-    }
-
-    fn leave(&mut self) {
-        let active = self.follow.active();
-        if active == SessionNo::LOBBY {
-            return self.fail("The lobby cannot be left; \\detach leaves the screen, \\quit signs off");
-        }
-        self.command_call(Call::Leave { session: SessionRef::Number(active) }, Purpose::Leave);
-    }
-
-    fn history(&mut self, arg: &str) {
-        let Some(row) = self.follow.row(self.follow.active()) else { return };
-        let most = u32::try_from(PAGE_ENTRIES).unwrap_or(u32::MAX);
-        let limit = arg.parse().unwrap_or(HISTORY).min(most);
-        let (view, session) = (View::of(row), SessionRef::Number(row.session));
-        let range = Range::Before(proto::ids::Seq::END);
-        self.command_call(Call::Read { session, range, limit }, Purpose::History(view));
-    }
-
-    fn whoami(&mut self) {
-        if let Some(daemon) = self.follow.daemon() {
-            let text = format!("You are {}, your key is {}", daemon.name, daemon.fingerprint);
-            self.tell(&text);
-        }
-    }
-
-    fn detach(&mut self) {
-        if self.manner == Manner::Person {
-            self.tell("Detached, everything goes on; come back with: chatctl attach");
-        }
-        let failed = self.failed && self.manner == Manner::Script;
-        self.finish(if failed {
-            Err(Failure::Failed("a line of the input was not done; see the output above".into()))
-        } else {
-            Ok(())
-        });
-    }
-
-    fn command_call(&mut self, call: Call, purpose: Purpose) {
-        if self.link == Link::Up {
-            self.busy = true;
-            self.ask(call, purpose);
-        } else {
-            self.fail("The daemon is away; try again in a moment");
-        }
     }
 
     pub(super) fn ask(&mut self, call: Call, purpose: Purpose) {

@@ -13,11 +13,12 @@ use rustyline::history::MemHistory;
 use rustyline::validate::Validator;
 use rustyline::{
     Cmd, ColorMode, CompletionType, ConditionalEventHandler, Config, Context, Editor, Event, EventContext,
-    EventHandler, Helper, KeyCode, KeyEvent, Modifiers, Movement, RepeatCount,
+    EventHandler, Helper, KeyCode, KeyEvent, Modifiers, RepeatCount,
 };
 use unicode_width::UnicodeWidthChar as _;
 
 use super::completion::{Words, complete};
+use super::rows::{Continued, continues};
 use super::screen::Screen;
 
 /// Most lines that the arrow keys bring back. They are kept in memory only: private lines are in no file but the
@@ -32,6 +33,7 @@ pub struct Assistant {
     /// The line is empty. Kept because the editor gives no line back where it was interrupted.
     empty: AtomicBool,
     color: bool,
+    continued: Arc<Mutex<Continued>>,
 }
 
 impl Assistant {
@@ -43,6 +45,12 @@ impl Assistant {
     /// A new line begins.
     pub fn begin(&self, initial: &str) {
         self.empty.store(initial.is_empty(), Ordering::Relaxed);
+        self.continued.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// The message that a line holds: its rows without the backslashes that were typed to continue them.
+    pub fn message(&self, line: &str) -> String {
+        self.continued.lock().unwrap_or_else(PoisonError::into_inner).join(line)
     }
 }
 
@@ -61,13 +69,21 @@ pub fn editor(
     let history = MemHistory::with_config(&config);
     let mut editor = Editor::with_history(config, history)?;
     editor.set_max_history_size(HISTORY)?;
-    editor.set_helper(Some(Assistant { screen, words, empty: AtomicBool::new(true), color }));
+    let continued = Arc::<Mutex<Continued>>::default();
+    let shared = continued.clone();
+    editor.set_helper(Some(Assistant {
+        screen,
+        words,
+        empty: AtomicBool::new(true),
+        color,
+        continued: shared,
+    }));
     for key in [KeyEvent(KeyCode::Enter, Modifiers::ALT), KeyEvent::new('\r', Modifiers::ALT)] {
         editor.bind_sequence(key, EventHandler::Simple(Cmd::Newline));
     }
     editor.bind_sequence(
         KeyEvent(KeyCode::Enter, Modifiers::NONE),
-        EventHandler::Conditional(Box::new(Continue)),
+        EventHandler::Conditional(Box::new(Continue(continued))),
     );
     Ok(editor)
 }
@@ -75,20 +91,17 @@ pub fn editor(
 /// Enter behind a backslash begins another row. Decided at the key, not when the line is read, so that a backslash
 /// at the end of a pasted row stays what it is.
 #[derive(Debug)]
-struct Continue;
+struct Continue(Arc<Mutex<Continued>>);
 
 impl ConditionalEventHandler for Continue {
     fn handle(&self, _: &Event, _: RepeatCount, _: bool, context: &EventContext<'_>) -> Option<Cmd> {
         let line = context.line();
-        (context.pos() == line.len() && continues(line))
-            .then(|| Cmd::Replace(Movement::BackwardChar(1), Some("\n".into())))
+        if context.pos() != line.len() || !continues(line) {
+            return None;
+        }
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).mark(line);
+        Some(Cmd::Newline)
     }
-}
-
-/// Whether another row of the message follows: an odd number of backslashes at the end of what is no command.
-pub fn continues(line: &str) -> bool {
-    let backslashes = line.len() - line.trim_end_matches('\\').len();
-    backslashes % 2 == 1 && line.len() > 1
 }
 
 impl Helper for Assistant {}
@@ -144,19 +157,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_odd_backslash_at_the_end_asks_for_another_row() {
-        for (line, more) in [("a\\", true), ("a\\\\", false), ("a", false), ("\\", false), ("a\\b", false)] {
-            assert_eq!(continues(line), more, "{line:?}");
-        }
-    }
-
-    #[test]
     fn a_pasted_text_cannot_steer_the_screen() {
         let assistant = Assistant {
             screen: Screen::default(),
             words: Arc::default(),
             empty: AtomicBool::new(true),
             color: false,
+            continued: Arc::default(),
         };
         assert_eq!(assistant.highlight("a\u{1b}[2J\u{202e}b\tc\nd\u{9b}e", 0), "a[2Jb\tc\nde");
     }

@@ -7,66 +7,13 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use proto::ids::{Key, Mid, Seq, SessionNo};
+use proto::ids::{Mid, Seq, SessionNo};
 use proto::ipc::{Changes, DaemonRow, Entry, EntryKind, SessionRef, SessionRow, SessionState};
 
 use super::announce;
+use super::step::{Log, PageAsk, Step};
+use super::tracked::{End, Tracked, log_of};
 use crate::render::{Style, View};
-
-/// Which log: of the session with the owner of that key; `None`: of the lobby.
-pub type Log = Option<Key>;
-
-/// Something to do for whoever drives this.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
-    /// Print this, rows parted by `\n`, none at the end.
-    Print(String),
-    /// Read a page, then call [`Follow::page`].
-    Read(PageAsk),
-    /// Look for the last entry of the kind `Closed`, then print how the session ended.
-    WhoLeft(View),
-    /// Move the person's read mark, then call [`Follow::marked`].
-    Mark(SessionRef, Seq),
-}
-
-/// A page that was asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PageAsk {
-    /// Which session.
-    pub session: SessionRef,
-    /// The entries after this one.
-    pub after: Seq,
-    log: Log,
-    /// Tells this question from one that was asked before a switch or on an older link.
-    number: u64,
-}
-
-/// One session, as this terminal knows it.
-#[derive(Debug)]
-struct Tracked {
-    row: SessionRow,
-    presence: Presence,
-    /// It was told that something is unread.
-    hinted: bool,
-    end: End,
-    /// The daemon has given its number back; the row is kept until the log is read to its end.
-    gone: bool,
-    /// Who ended it, once its last entry was read: this side or the other.
-    closed_by_me: Option<bool>,
-    /// How far the read mark was moved from here.
-    marked: Seq,
-}
-
-/// What was told of the peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Presence {
-    /// Nothing yet.
-    Untold,
-    /// Ready to chat, or back.
-    Here,
-    /// Away.
-    Away,
-}
 
 /// Which rows the next change holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,17 +24,6 @@ enum Rows {
     All,
     /// Those that changed.
     Changed,
-}
-
-/// Whether the end of a session was told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// It has not ended.
-    Open,
-    /// It has ended, to be told once its log was read to its end.
-    Due,
-    /// Told.
-    Told,
 }
 
 /// See the module.
@@ -459,92 +395,4 @@ impl Follow {
         steps.push(Step::Print(self.style.notice("Auto switched to session 0")));
         self.settle(steps);
     }
-}
-
-impl Tracked {
-    /// A session that is seen for the first time: nothing of it is news but what comes.
-    fn new(row: SessionRow) -> Self {
-        let (presence, end) = match row.state {
-            SessionState::Connected => (Presence::Here, End::Open),
-            SessionState::Waiting => (Presence::Away, End::Open),
-            SessionState::Ended => (Presence::Untold, End::Told),
-        };
-        Self { presence, hinted: false, end, gone: false, closed_by_me: None, marked: Seq::START, row }
-    }
-
-    /// It is new in the daemon, too.
-    fn welcome(&mut self, style: Style, steps: &mut Vec<Step>) {
-        match self.presence {
-            Presence::Here if self.row.peer.is_some() => {
-                steps.push(Step::Print(View::of(&self.row).ready(style)));
-            }
-            // Not there yet: it is told once that happens.
-            Presence::Away => self.presence = Presence::Untold,
-            _ => {}
-        }
-    }
-
-    /// Takes the newer row and tells what is different.
-    fn turn(&mut self, row: SessionRow, style: Style, steps: &mut Vec<Step>) {
-        let before = std::mem::replace(&mut self.row, row);
-        // A page may have shown more of the log than the row that was on its way.
-        self.row.head = self.row.head.max(before.head);
-        let row = &self.row;
-        if row.peer.is_none() {
-            return;
-        }
-        if row.state == SessionState::Ended {
-            if self.end == End::Open {
-                self.end = End::Due;
-            }
-            self.presence = Presence::Untold;
-            return;
-        }
-        if self.end != End::Open {
-            self.end = End::Open;
-            self.closed_by_me = None;
-        }
-        let news = match (row.state, self.presence) {
-            (SessionState::Connected, Presence::Untold) => View::of(row).ready(style),
-            (SessionState::Connected, Presence::Away) => announce::back(row, style),
-            (SessionState::Waiting, Presence::Here) => announce::away(row, style),
-            _ => return,
-        };
-        self.presence = match row.state {
-            SessionState::Connected => Presence::Here,
-            _ => Presence::Away,
-        };
-        steps.push(Step::Print(news));
-    }
-
-    /// An entry as it is shown live; `None`: it is told otherwise, or stands on this screen already.
-    fn show(&mut self, view: &View, entry: &Entry, own: &mut HashSet<Mid>, style: Style) -> Option<String> {
-        match entry.kind {
-            EntryKind::Text if own.remove(&entry.mid) => None,
-            EntryKind::Joined | EntryKind::Left if entry.mine => None,
-            EntryKind::Text | EntryKind::Notice | EntryKind::Joined | EntryKind::Left => {
-                Some(view.entry(entry, style))
-            }
-            EntryKind::Opened => {
-                self.closed_by_me = None;
-                None
-            }
-            EntryKind::Closed => {
-                self.closed_by_me = Some(entry.mine);
-                None
-            }
-        }
-    }
-
-    /// By its number, or by the peer's name where the number was given back.
-    fn reference(&self) -> SessionRef {
-        match &self.row.peer {
-            Some(peer) if self.gone => SessionRef::Peer(peer.name.clone()),
-            _ => SessionRef::Number(self.row.session),
-        }
-    }
-}
-
-fn log_of(row: &SessionRow) -> Log {
-    row.peer.as_ref().map(|peer| peer.key)
 }

@@ -12,7 +12,8 @@ use rustyline::history::MemHistory;
 use tokio::sync::mpsc;
 
 use super::completion::Words;
-use super::editor::{Assistant, continues, editor};
+use super::editor::{Assistant, editor};
+use super::rows::continues;
 use super::screen::Screen;
 
 /// A line is wanted.
@@ -111,7 +112,8 @@ fn edit(editor: &mut Editor<Assistant, MemHistory>, screen: &Screen, ask: &Ask) 
         return None;
     }
     Some(match read {
-        Ok(text) => {
+        Ok(line) => {
+            let text = editor.helper().map_or(line.clone(), |assistant| assistant.message(&line));
             // Only in memory; and a line that cannot be remembered is no reason not to send it.
             drop(editor.add_history_entry(text.as_str()));
             Input::Line { text, session: Some(session) }

@@ -2,11 +2,12 @@
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | [`app`], [`answer`] | what lines and answers do: calls and output (pure) |
-//! | [`follow`], [`announce`] | what the screen has seen and lacks (pure) |
+//! | [`app`], [`typed`], [`answer`] | what lines and answers do: calls and output (pure) |
+//! | [`follow`], [`tracked`], [`step`], [`announce`] | what the screen has seen and lacks (pure) |
 //! | [`commands`], [`completion`] | the table of commands, and what Tab offers (pure) |
 //! | [`screen`] | the screen that the prompt and incoming lines share |
 //! | [`editor`], [`input`] | the line editor, and the thread that reads lines |
+//! | [`rows`] | rows that were continued by a backslash (pure) |
 //! | [`link`] | gets the link to the daemon back |
 //! | [`mid`] | makes identities of messages |
 
@@ -18,11 +19,17 @@ pub mod completion;
 mod drive;
 pub mod editor;
 pub mod follow;
+#[cfg(test)]
+mod follow_tests;
 pub mod input;
 pub mod link;
 pub mod mid;
+pub mod rows;
 pub mod screen;
+pub mod step;
 #[cfg(test)]
 pub(crate) mod testing;
+mod tracked;
+mod typed;
 
 pub use drive::{Setup, run};

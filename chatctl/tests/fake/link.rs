@@ -25,10 +25,7 @@ pub(super) async fn serve(stream: Stream, shared: Arc<Shared>) {
         let outgoing = tokio::select! {
             message = link.next() => match message {
                 Some(Ok(ToDaemon::Request { id, call })) => {
-                    let (reply, quit) = answer(&shared, call, &mut told);
-                    let mut out = vec![ToClient::Reply { id, reply }];
-                    out.extend(quit.then_some(ToClient::Goodbye { quit: true }));
-                    out
+                    Some(ToClient::Reply { id, reply: answer(&shared, call, &mut told) })
                 }
                 _ => return,
             },
@@ -36,15 +33,17 @@ pub(super) async fn serve(stream: Stream, shared: Arc<Shared>) {
                 if changed.is_err() {
                     return;
                 }
-                Vec::new()
+                None
             }
         };
-        for message in &outgoing {
-            if link.send(message).await.is_err() {
-                return;
-            }
+        if let Some(message) = &outgoing
+            && link.send(message).await.is_err()
+        {
+            return;
         }
-        if matches!(outgoing.last(), Some(ToClient::Goodbye { .. })) {
+        if shared.peek(|world| world.quit) {
+            // Whoever is gone already needs no goodbye.
+            drop(link.send(&ToClient::Goodbye { quit: true }).await);
             return;
         }
         let now = shared.peek(World::clone);
@@ -59,18 +58,17 @@ pub(super) async fn serve(stream: Stream, shared: Arc<Shared>) {
     }
 }
 
-fn answer(shared: &Shared, call: Call, told: &mut Option<World>) -> (Reply, bool) {
+fn answer(shared: &Shared, call: Call, told: &mut Option<World>) -> Reply {
     match call {
         Call::Watch => {
             *told = Some(World::nothing());
-            (Reply::Done, false)
+            Reply::Done
         }
-        Call::Quit => (Reply::Done, true),
         call @ (Call::Read { .. }
         | Call::State
         | Call::Users { .. }
         | Call::Search { .. }
-        | Call::Cursor { .. }) => (shared.peek(|world| world.look(&call)), false),
-        call => (shared.with(|world| world.act(call)), false),
+        | Call::Cursor { .. }) => shared.peek(|world| world.look(&call)),
+        call => shared.with(|world| world.act(call)),
     }
 }

@@ -20,6 +20,8 @@ pub(crate) struct World {
     pub(crate) delivers: bool,
     /// Entries of one page.
     pub(crate) page: usize,
+    /// The user has signed off.
+    pub(crate) quit: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -70,7 +72,15 @@ impl World {
     /// What a client knows that was told nothing.
     pub(crate) fn nothing() -> Self {
         let (sessions, cursors) = (BTreeMap::new(), BTreeMap::new());
-        Self { daemon: None, sessions, users: Vec::new(), cursors, delivers: true, page: PAGE_ENTRIES }
+        Self {
+            daemon: None,
+            sessions,
+            users: Vec::new(),
+            cursors,
+            delivers: true,
+            page: PAGE_ENTRIES,
+            quit: false,
+        }
     }
 
     fn open(&mut self, number: u32, with: Option<(&str, Mode)>) {
@@ -265,6 +275,10 @@ impl World {
                 let number = self.find(&session)?;
                 self.push(number, EntryKind::Closed, &own, "");
                 self.row(number).state = SessionState::Ended;
+                Reply::Done
+            }
+            Call::Quit => {
+                self.quit = true;
                 Reply::Done
             }
             Call::Mark { reader: Reader::Person, session, seq } => {
