@@ -206,6 +206,7 @@ pub fn unexpected(reply: &Reply) -> Failure {
         Reply::Entries { .. } => "entries",
         Reply::Found { .. } => "found",
         Reply::Cursor { .. } => "cursor",
+        Reply::Trusted { .. } => "trusted",
     };
     Failure::Failed(format!(
         "the daemon gave an answer that does not fit the question ({what}); is it older?"

@@ -208,11 +208,23 @@ pub fn hit(hit: &Hit, style: Style) -> String {
     style.said(&head, hit.entry.from.as_ref(), hit.entry.at, &hit.entry.text)
 }
 
+/// A new key is accepted; `former` is who had the name before.
+pub fn trusted(fingerprint: &str, former: Option<&Name>) -> String {
+    let fingerprint = display::line(fingerprint);
+    match former {
+        Some(former) => format!("Accepted the key {fingerprint}; who had the name before is {former} here"),
+        None => {
+            format!("Accepted the key {fingerprint}; the daemon tries the lobby again within half a minute")
+        }
+    }
+}
+
 /// One word for the link to the lobby.
 pub fn lobby_state(state: LobbyState) -> &'static str {
     match state {
         LobbyState::Connected => "connected",
         LobbyState::Reconnecting => "reconnecting",
+        LobbyState::Changed => "changed",
     }
 }
 

@@ -205,3 +205,12 @@ fn quit_ends_well_once_the_daemon_has_said_goodbye() {
     let bench = Bench::new();
     assert_eq!(code(&bench.run(&["quit"])), Some(0));
 }
+
+#[test]
+fn trust_says_what_was_accepted() {
+    let bench = Bench::new();
+    let said = stdout(&bench.run(&["trust", "bobby"]));
+    assert_eq!(said, "Accepted the key SHA256:bobby; who had the name before is bobby_2 here\n");
+    let said = stdout(&bench.run(&["trust", "bobby", "--json"]));
+    assert_eq!(said, "{\"fingerprint\":\"SHA256:bobby\",\"former\":\"bobby_2\"}\n");
+}

@@ -57,6 +57,10 @@ fn the_refusals_are_told_and_are_the_exit_code() {
     let _daemon = Fake::start(dir.path(), "anna");
     for (line, told) in [
         ("\\fork anna", ">>> Unable to fork a session with self\n"),
+        (
+            "\\fork mallory",
+            ">>> WARNING: the key of mallory HAS CHANGED.\n>>> Nothing was sent.\n>>> Ask mallory, then  \\trust mallory\n",
+        ),
         ("\\fork dave", ">>> Unable to fork into private session as peer dave unavailable\n"),
         ("\\fork bobby\n\\lob\n\\fork bobby", ">>> Unable to fork a duplicate session with same peer!\n"),
         ("\\sw 9", ">>> There is no session 9, see: \\ss\n"),

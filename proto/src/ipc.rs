@@ -146,6 +146,13 @@ pub enum Call {
         /// In which session.
         session: SessionRef,
     },
+    /// Accepts the new key of somebody who is known, or of the lobby. Answered by [`Reply::Trusted`].
+    ///
+    /// Only a key that the person was shown is accepted: by an [`ErrorCode::Changed`], or for the lobby by its row.
+    Trust {
+        /// Whose key; number 0 is the lobby's.
+        who: SessionRef,
+    },
     /// Signs off: ends the private sessions, leaves the lobby, stops the daemon. Answered by [`Reply::Done`].
     Quit,
     /// A call of a later version. Answered by [`Reply::Error`].
@@ -221,6 +228,13 @@ pub enum Reply {
         /// [`Seq::START`] where nothing was read yet.
         seq: Seq,
     },
+    /// The key is accepted.
+    Trusted {
+        /// Its short form.
+        fingerprint: String,
+        /// What the owner of the key before is called from now on; `None` for the lobby.
+        former: Option<Name>,
+    },
     /// Not done.
     Error(CallError),
 }
@@ -251,6 +265,8 @@ pub enum ErrorCode {
     Ended,
     /// The call makes no sense for this session, or at all.
     Invalid,
+    /// The name is known with another key. Each row of the message is a warning of its own.
+    Changed,
     /// A limit is reached; try again later.
     Busy,
     /// The daemon does not know this call: it is older than the client.
@@ -317,6 +333,8 @@ pub enum LobbyState {
     Connected,
     /// Down; the daemon keeps trying.
     Reconnecting,
+    /// Another key answers at its address than before: nothing is said to it until the person accepts the key.
+    Changed,
 }
 
 /// One session.

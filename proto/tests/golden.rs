@@ -129,12 +129,13 @@ variants!(FromLobby: Welcome, Refused, Members, Presence, Entry, Gap, Published,
 variants!(PeerMessage: Hello, Locate, Located, Start, Data, Ack, Ping, Pong, Bye, Unknown);
 variants!(Content: Open, Text, Close);
 variants!(ToDaemon: Hello, Request);
-variants!(Call: Send, Fork, Leave, Watch, State, Users, Read, Search, Mark, Cursor, Quit, Unknown);
+variants!(Call: Send, Fork, Leave, Watch, State, Users, Read, Search, Mark, Cursor, Trust, Quit,
+    Unknown);
 variants!(SessionRef: Number, Peer);
 variants!(Range: After, Before);
 variants!(Reader: Person, Named);
 variants!(ToClient: Welcome, Refused, Reply, Changed, Goodbye);
-variants!(Reply: Done, Sent, Forked, State, Users, Entries, Found, Cursor, Error);
+variants!(Reply: Done, Sent, Forked, State, Users, Entries, Found, Cursor, Trusted, Error);
 
 /// Enums that are one word on the wire: all their words, with a match that does not compile while one is missing.
 macro_rules! words {
@@ -189,7 +190,9 @@ impl Seen {
     fn see_call(&mut self, call: &Call) {
         self.see(call);
         match call {
-            Call::Send { session, .. } | Call::Leave { session } => self.see(session),
+            Call::Send { session, .. } | Call::Leave { session } | Call::Trust { who: session } => {
+                self.see(session);
+            }
             Call::Read { session, range, .. } => {
                 self.see(session);
                 self.see(range);
@@ -291,12 +294,12 @@ fn every_word_has_its_row() {
         ),
         (
             "code of error",
-            words!(ErrorCode: NoSession, NoPeer, SelfFork, Duplicate, Ended, Invalid, Busy, Unsupported,
+            words!(ErrorCode: NoSession, NoPeer, SelfFork, Duplicate, Ended, Invalid, Changed, Busy, Unsupported,
                 Internal, Other),
         ),
         ("mode", words!(Mode: A, B)),
         ("state of a session", words!(SessionState: Connected, Waiting, Ended)),
-        ("state of the lobby", words!(LobbyState: Connected, Reconnecting)),
+        ("state of the lobby", words!(LobbyState: Connected, Reconnecting, Changed)),
         ("path", words!(Path: Direct, Relay, None)),
         ("trust", words!(Trust: New, Pinned, Verified, Changed)),
         ("kind of an entry", words!(EntryKind: Text, Joined, Left, Opened, Closed, Notice)),

@@ -11,6 +11,7 @@ mod send;
 mod sessions;
 mod status;
 mod tail;
+mod trust;
 mod users;
 
 use crate::cli::{Cli, Command};
@@ -29,6 +30,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Search { words } => search::run(&global, &words).await,
         Command::Tail { sessions, cursor } => tail::run(&global, &sessions, cursor).await,
         Command::Leave { session } => leave::run(&global, session).await,
+        Command::Trust { who } => trust::run(&global, who).await,
         Command::Status => status::run(&global).await,
         Command::Quit => quit::run(&global).await,
         Command::Completions { shell } => completions::run(shell),

@@ -1,7 +1,7 @@
 //! What the daemon's answers and changes do.
 
 use proto::ids::{Mid, SessionNo};
-use proto::ipc::{Call, CallError, Changes, Entry, EntryKind, Reply, UserRow};
+use proto::ipc::{Call, CallError, Changes, Entry, EntryKind, ErrorCode, Reply, UserRow};
 
 use super::app::{App, Link, Purpose};
 use crate::failure::Failure;
@@ -54,10 +54,18 @@ impl App {
             Purpose::Watch => self.finish(Err(error.clone().into())),
             _ => {
                 self.busy = false;
-                self.fail(&error.message);
+                self.failed_call(error);
             }
         }
         self.steps(steps);
+    }
+
+    fn failed_call(&mut self, error: &CallError) {
+        match error.code {
+            // Made of names and fingerprints alone, so no row of it can be somebody else's.
+            ErrorCode::Changed => error.message.lines().for_each(|row| self.fail(row)),
+            _ => self.fail(&error.message),
+        }
     }
 
     fn done(&mut self, purpose: Purpose, reply: Reply) {
@@ -93,6 +101,10 @@ impl App {
                     let line = render::hit(hit, self.follow.style);
                     self.print(&line);
                 }
+            }
+            (Purpose::Trust, Reply::Trusted { fingerprint, former }) => {
+                self.busy = false;
+                self.tell(&render::trusted(&fingerprint, former.as_ref()));
             }
             (Purpose::Quit, _) => self.link = Link::Ending,
             (Purpose::Watch | Purpose::Roster | Purpose::WhoLeft(_), _) => {}

@@ -72,6 +72,8 @@ pub enum Purpose {
     History(View),
     /// `\search`.
     Search,
+    /// `\trust`.
+    Trust,
     /// `\quit`.
     Quit,
 }

@@ -21,6 +21,8 @@ pub enum Verb {
     History,
     /// Finds lines.
     Search,
+    /// Accepts a new key.
+    Trust,
     /// Who one is.
     Whoami,
     /// Leaves the screen.
@@ -127,6 +129,14 @@ pub const TABLE: &[Spec] = &[
         (Arg::Words, "WORDS"),
         "finds lines in all sessions, newest first",
         "Finds the messages that hold all the words; case does not count.",
+    ),
+    spec(
+        Verb::Trust,
+        &["trust"],
+        (Arg::Session, "NAME|lobby"),
+        "accepts the new key of NAME, after a warning",
+        "Somebody with another key may be somebody else. Ask by another way first: a call, a message, in person.\n\
+         What waits for the former key is not sent to the new one.",
     ),
     spec(Verb::Whoami, &["whoami"], (Arg::None, ""), "your name and your key's fingerprint", ""),
     spec(

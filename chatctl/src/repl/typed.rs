@@ -27,6 +27,7 @@ impl App {
             Verb::Search => {
                 self.command_call(Call::Search { words: arg.to_owned(), limit: MAX_HITS }, Purpose::Search);
             }
+            Verb::Trust => self.trust(arg),
             Verb::Whoami => self.whoami(),
             Verb::Detach => self.detach(),
             Verb::Quit => self.command_call(Call::Quit, Purpose::Quit),
@@ -94,6 +95,13 @@ impl App {
         let (view, session) = (View::of(row), SessionRef::Number(row.session));
         let range = Range::Before(Seq::END);
         self.command_call(Call::Read { session, range, limit }, Purpose::History(view));
+    }
+
+    fn trust(&mut self, arg: &str) {
+        match crate::cli::session(arg) {
+            Ok(who) => self.command_call(Call::Trust { who }, Purpose::Trust),
+            Err(error) => self.fail(&format!("\\trust {arg}: {error}")),
+        }
     }
 
     fn whoami(&mut self) {

@@ -263,6 +263,13 @@ impl World {
             Call::Fork { name } if name.as_str() == own => {
                 error(ErrorCode::SelfFork, "Unable to fork a session with self")
             }
+            Call::Fork { name } if name.as_str() == "mallory" => error(
+                ErrorCode::Changed,
+                "WARNING: the key of mallory HAS CHANGED.\nNothing was sent.\nAsk mallory, then  \\trust mallory",
+            ),
+            Call::Trust { who: SessionRef::Peer(name) } => {
+                Reply::Trusted { fingerprint: format!("SHA256:{name}"), former: Some(name.with_suffix(2)) }
+            }
             Call::Fork { name } if !self.users.contains(&name) => error(
                 ErrorCode::NoPeer,
                 &format!("Unable to fork into private session as peer {name} unavailable"),

@@ -64,6 +64,8 @@ pub enum Event {
     LobbyUp {
         /// This daemon hosts the lobby.
         hosted: bool,
+        /// The key that the lobby has proven.
+        key: Key,
     },
     /// A message came from the lobby.
     Lobby(FromLobby),

@@ -21,7 +21,10 @@ const LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl Core {
     /// A link stands: introduce ourselves.
-    pub(super) fn on_lobby_up(&mut self, hosted: bool) {
+    pub(super) fn on_lobby_up(&mut self, hosted: bool, key: Key) -> Result<(), StoreError> {
+        if !self.check_lobby(key)? {
+            return Ok(());
+        }
         self.room.hosted = hosted;
         let hello = MemberHello {
             versions: Versions::OURS,
@@ -32,10 +35,13 @@ impl Core {
             room: self.room.cursor(),
         };
         self.effects.push(Effect::Lobby(ToLobby::Hello(Box::new(hello))));
+        Ok(())
     }
 
     pub(super) fn on_lobby_down(&mut self, reason: String) -> Result<(), StoreError> {
-        if self.room.state == LobbyState::Connected || self.room.trouble.as_ref() != Some(&reason) {
+        // That the lobby is another one stays on the screen until it is settled, whatever becomes of the link.
+        let news = self.room.state == LobbyState::Connected || self.room.trouble.as_ref() != Some(&reason);
+        if news && !self.lobby_is_strange() {
             self.versions.daemon_changed = true;
             self.room.lost(reason);
         }
@@ -58,8 +64,9 @@ impl Core {
                 self.on_lobby_down(reason)
             }
             FromLobby::Members { members, more } => {
-                let keys: Vec<Key> = members.iter().map(|member| member.key).collect();
                 let notices = self.room.presence.page(members, more, self.now.mono);
+                // The list counts once it is whole.
+                let keys = if more { Vec::new() } else { self.room.presence.keys() };
                 self.on_presence(notices, &keys)
             }
             FromLobby::Presence { joined, left } => {
@@ -97,6 +104,7 @@ impl Core {
                 self.effects.push(Effect::Lobby(lookup));
             }
         }
+        self.pin_lobby()?;
         self.store.set_meta("name", self.me.name.as_str())
     }
 
@@ -120,10 +128,10 @@ impl Core {
             };
             self.room.log.append_other(&mut self.store, &entry)?;
         }
-        Ok(())
+        self.warn_of_impostors(came)
     }
 
-    fn room_notice(&mut self, text: &str) -> Result<(), StoreError> {
+    pub(super) fn room_notice(&mut self, text: &str) -> Result<(), StoreError> {
         let mid = self.new_mid();
         self.room.log.notice(&mut self.store, mid, self.now.wall, text.to_owned())
     }

@@ -10,10 +10,15 @@ mod changes;
 mod core;
 mod event;
 mod lobby_link;
+mod lobby_pin;
+mod pins;
 mod presence;
 mod room;
 mod run;
 mod sessions;
+#[cfg(test)]
+mod tests;
+mod trust;
 
 pub use self::core::{Core, Setup};
 pub use event::{Effect, Event, Place, Stop};

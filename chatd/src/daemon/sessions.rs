@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use proto::hello::Versions;
-use proto::ids::{Epoch, EpochTag, Key, Mid, Seq, SessionNo};
+use proto::ids::{Epoch, EpochTag, Key, SessionNo};
 use proto::ipc::SessionRef;
 use proto::name::Name;
 use proto::peer::{ByeCode, Hello, PeerMessage};
@@ -11,6 +11,7 @@ use rand::RngExt;
 
 use super::core::cx;
 use super::{Core, Effect};
+use crate::identity::fingerprint;
 use crate::peer::{ConnId, PeerSession};
 use crate::session::lowest_free;
 use crate::store::{LogId, LogRow, StoreError};
@@ -49,11 +50,8 @@ impl Core {
         let epoch = Epoch { n: 1, r: EpochTag(self.rng.random()) };
         let row = LogRow::new(log, Some((key, name.clone())), epoch);
         self.store.put_log(&row)?;
-        if let Some(mut session) = PeerSession::load(row, self.me.key, &self.store)? {
-            if let Some(text) = self.give_way(name)? {
-                let mid = Mid::from_parts(self.now.wall, self.rng.random());
-                session.log.notice(&mut self.store, mid, self.now.wall, text)?;
-            }
+        if let Some(session) = PeerSession::load(row, self.me.key, &self.store)? {
+            self.give_way(name)?;
             self.sessions.insert(log, session);
         }
         Ok(log)
@@ -65,39 +63,54 @@ impl Core {
     }
 
     fn silent(&self) -> usize {
-        self.sessions.values().filter(|session| session.log.head() == Seq::START).count()
+        self.sessions.values().filter(|session| self.pins.get(&session.peer()).is_none()).count()
     }
 
-    /// An older session under the same name belongs to another key: it gets another name, and the person is told.
-    fn give_way(&mut self, name: &Name) -> Result<Option<String>, StoreError> {
-        let Some(older) = self.find(&SessionRef::Peer(name.clone())) else {
-            return Ok(None);
-        };
-        let other = self.free_name(name);
-        if let Some(session) = self.sessions.get_mut(&older) {
-            session.rename(&mut self.store, other.clone())?;
+    /// Somebody who called under this name, and with whom no session was ever opened, gets another one. The name of a
+    /// known key never comes here: see [`Core::key_changed`].
+    fn give_way(&mut self, name: &Name) -> Result<(), StoreError> {
+        match self.find(&SessionRef::Peer(name.clone())) {
+            Some(older) => self.rename(older, self.free_name(name)),
+            None => Ok(()),
         }
-        Ok(Some(format!(
-            "This {name} has another key than the {name} of an earlier session, who is {other} from now on: \
-             a new machine, or somebody else"
-        )))
     }
 
-    /// The first alternative of a name that no session has.
-    fn free_name(&self, name: &Name) -> Name {
-        let taken = |name: &Name| self.find(&SessionRef::Peer(name.clone())).is_some();
+    /// The first alternative of a name that nobody has who is known here.
+    pub(super) fn free_name(&self, name: &Name) -> Name {
+        let taken = |name: &Name| {
+            self.find(&SessionRef::Peer(name.clone())).is_some() || self.pins.named(name).is_some()
+        };
         (2..=u32::MAX).map(|n| name.with_suffix(n)).find(|name| !taken(name)).unwrap_or_else(|| name.clone())
     }
 
-    /// What somebody who dials us is called: by the lobby if it knows the key, else as they say, if that is free.
+    /// What somebody who dials us is called: by the lobby if it knows the key, else as they say, if that is free. The
+    /// name of somebody who is known here is never free for another key, whatever the lobby says.
     fn name_of_stranger(&self, key: &Key, claim: &Name) -> Name {
         if let Some(name) = self.room.name_of(key) {
-            return name.clone();
+            let known = self.pins.against(name, key).is_some();
+            return if known { self.free_name(name) } else { name.clone() };
         }
-        let taken = self.find(&SessionRef::Peer(claim.clone())).is_some()
+        let taken = self.pins.against(claim, key).is_some()
+            || self.find(&SessionRef::Peer(claim.clone())).is_some()
             || self.room.key_of(claim).is_some_and(|owner| owner != *key)
             || claim.folded() == self.me.name.folded();
         if taken { self.free_name(claim) } else { claim.clone() }
+    }
+
+    /// Whoever comes under the name of somebody else is shown under another one, and the person is told.
+    fn session_with_stranger(&mut self, key: Key, claim: &Name) -> Result<LogId, StoreError> {
+        let name = self.name_of_stranger(&key, claim);
+        let log = self.session_with(key, &name)?;
+        let claim = self.room.name_of(&key).unwrap_or(claim);
+        if self.pins.against(claim, &key).is_some() {
+            let text = format!(
+                "WARNING: {name} comes as {claim}, but does not have the key of the {claim} you know. Someone may \
+                 be posing as {claim}, or {claim} has a new machine. The key of {name} is {}",
+                fingerprint(&key)
+            );
+            self.notice(log, text)?;
+        }
+        Ok(log)
     }
 
     pub(super) fn on_accepted(
@@ -124,7 +137,7 @@ impl Core {
         }
         let log = match known {
             Some(log) => log,
-            None => self.session_with(key, &self.name_of_stranger(&key, &hello.name))?,
+            None => self.session_with_stranger(key, &hello.name)?,
         };
         self.conns.insert(conn, log);
         self.with_session(log, |session, cx| session.on_accepted(cx, conn, from, hello))

@@ -115,6 +115,12 @@ impl PeerSession {
         self.log.out().0.0.saturating_sub(self.log.row.acked.0)
     }
 
+    /// Own messages that are not on the other side's disk.
+    pub fn queued_texts(&self) -> u64 {
+        let notes = self.notes.iter().filter(|pos| **pos > self.log.row.acked).count() as u64;
+        self.queued().saturating_sub(notes)
+    }
+
     /// How far own entries have come.
     pub fn progress(&self) -> Progress {
         Progress { sent: self.sent_to(), delivered: self.log.row.acked }
@@ -331,9 +337,7 @@ impl PeerSession {
             head: self.log.head(),
             read: self.log.read(),
             unread: self.log.unread(),
-            queued: self
-                .queued()
-                .saturating_sub(self.notes.iter().filter(|pos| **pos > row.acked).count() as u64),
+            queued: self.queued_texts(),
             sent: self.sent_to(),
             delivered: row.acked,
             trouble,

@@ -263,6 +263,7 @@ fn call() -> impl Strategy<Value = Call> {
             seq
         }),
         (reader(), session_ref()).prop_map(|(reader, session)| Call::Cursor { reader, session }),
+        session_ref().prop_map(|who| Call::Trust { who }),
     ]
 }
 
@@ -302,13 +303,15 @@ fn reply() -> impl Strategy<Value = Reply> {
         }),
         vec(hit(), 0..3).prop_map(|hits| Reply::Found { hits }),
         seq().prop_map(|seq| Reply::Cursor { seq }),
+        (any::<String>(), option::of(name()))
+            .prop_map(|(fingerprint, former)| Reply::Trusted { fingerprint, former }),
         (error_code(), any::<String>()).prop_map(|(code, message)| Reply::Error(CallError { code, message })),
     ]
 }
 
 fn error_code() -> impl Strategy<Value = ErrorCode> {
     use ErrorCode::{
-        Busy, Duplicate, Ended, Internal, Invalid, NoPeer, NoSession, Other, SelfFork, Unsupported,
+        Busy, Changed, Duplicate, Ended, Internal, Invalid, NoPeer, NoSession, Other, SelfFork, Unsupported,
     };
     prop::sample::select(vec![
         NoSession,
@@ -317,6 +320,7 @@ fn error_code() -> impl Strategy<Value = ErrorCode> {
         Duplicate,
         Ended,
         Invalid,
+        Changed,
         Busy,
         Unsupported,
         Internal,
@@ -347,7 +351,8 @@ fn daemon_row() -> impl Strategy<Value = DaemonRow> {
 }
 
 fn lobby_row() -> impl Strategy<Value = LobbyRow> {
-    let state = prop::sample::select(vec![LobbyState::Connected, LobbyState::Reconnecting]);
+    let state =
+        prop::sample::select(vec![LobbyState::Connected, LobbyState::Reconnecting, LobbyState::Changed]);
     (any::<String>(), state, any::<bool>(), option::of(any::<String>()))
         .prop_map(|(addr, state, hosted, trouble)| LobbyRow { addr, state, hosted, trouble })
 }
