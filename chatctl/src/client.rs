@@ -206,6 +206,7 @@ pub fn unexpected(reply: &Reply) -> Failure {
         Reply::Entries { .. } => "entries",
         Reply::Found { .. } => "found",
         Reply::Cursor { .. } => "cursor",
+        Reply::Code { .. } => "code",
         Reply::Trusted { .. } => "trusted",
     };
     Failure::Failed(format!(

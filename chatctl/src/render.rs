@@ -178,6 +178,9 @@ fn session_notes(row: &SessionRow) -> Vec<String> {
     if row.queued > 0 {
         notes.push(format!("{} queued", row.queued));
     }
+    if row.peer.as_ref().is_some_and(|peer| peer.trust == Trust::Verified) {
+        notes.push("verified".into());
+    }
     match row.state {
         SessionState::Waiting if row.peer.is_none() => notes.push("reconnecting".into()),
         SessionState::Waiting => notes.push("waiting".into()),
@@ -194,7 +197,8 @@ pub fn user_row(user: &UserRow) -> String {
         _ if user.is_self => " (you)",
         Trust::Changed => " (CAUTION: not the key this name had before)",
         Trust::Verified => " (verified)",
-        Trust::New | Trust::Pinned => "",
+        Trust::New => " (new)",
+        Trust::Pinned => "",
     };
     format!(" {}{note}", user.name)
 }

@@ -146,6 +146,16 @@ pub enum Call {
         /// In which session.
         session: SessionRef,
     },
+    /// The digits to compare with somebody who is known or present. Answered by [`Reply::Code`].
+    Verify {
+        /// With whom.
+        name: Name,
+    },
+    /// The person has compared them. Answered by [`Reply::Done`].
+    Verified {
+        /// With whom: somebody whose key is pinned.
+        name: Name,
+    },
     /// Accepts the new key of somebody who is known, or of the lobby. Answered by [`Reply::Trusted`].
     ///
     /// Only a key that the person was shown is accepted: by an [`ErrorCode::Changed`], or for the lobby by its row.
@@ -227,6 +237,17 @@ pub enum Reply {
     Cursor {
         /// [`Seq::START`] where nothing was read yet.
         seq: Seq,
+    },
+    /// What two people compare to know that nobody stands between them.
+    Code {
+        /// With whom.
+        name: Name,
+        /// The short form of the key that it is made of.
+        fingerprint: String,
+        /// What is known of that key.
+        trust: Trust,
+        /// 60 digits.
+        code: String,
     },
     /// The key is accepted.
     Trusted {
@@ -375,6 +396,8 @@ pub struct Peer {
     pub key: Key,
     /// The key's short form.
     pub fingerprint: String,
+    /// What is known of the key.
+    pub trust: Trust,
 }
 
 /// Who opened a private session.

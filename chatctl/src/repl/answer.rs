@@ -3,7 +3,8 @@
 use proto::ids::{Mid, SessionNo};
 use proto::ipc::{Call, CallError, Changes, Entry, EntryKind, ErrorCode, Reply, UserRow};
 
-use super::app::{App, Link, Purpose};
+use super::app::{App, Link, Manner, Purpose};
+use crate::commands::verify;
 use crate::failure::Failure;
 use crate::render::{self, View};
 
@@ -101,6 +102,15 @@ impl App {
                     let line = render::hit(hit, self.follow.style);
                     self.print(&line);
                 }
+            }
+            (Purpose::Verify, reply @ Reply::Code { .. }) => {
+                self.busy = false;
+                let screen = self.manner == Manner::Person;
+                self.print(&verify::shown(&reply, self.follow.style, screen));
+            }
+            (Purpose::Verified(name), Reply::Done) => {
+                self.busy = false;
+                self.tell(&verify::done(&name));
             }
             (Purpose::Trust, Reply::Trusted { fingerprint, former }) => {
                 self.busy = false;

@@ -37,7 +37,7 @@ fn commands(start: &str) -> Vec<String> {
 
 fn arguments(arg: Arg, start: &str, words: &Words) -> Vec<String> {
     let offered: Vec<String> = match arg {
-        Arg::User => words.users.clone(),
+        Arg::User | Arg::UserOk => words.users.clone(),
         Arg::Session => {
             let numbers = words.sessions.iter().map(|(number, _)| number.to_string());
             let names = words.sessions.iter().map(|(_, name)| name.clone());

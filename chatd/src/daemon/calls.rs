@@ -43,13 +43,16 @@ impl Core {
             Call::Users { after } => Ok(self.users(after.as_ref())),
             Call::Mark { reader, session, seq } => self.mark(&reader, &session, seq),
             Call::Cursor { reader, session } => self.cursor(&reader, &session),
+            Call::Verified { name } => self.verified(&name),
             Call::Trust { who } => self.trust(&who),
             Call::Quit => self.quit().map(|()| Ok(Reply::Done)),
             // These need no core: the client's own task answers them.
-            Call::Watch | Call::Read { .. } | Call::Search { .. } | Call::Unknown => refuse(
-                ErrorCode::Unsupported,
-                "This chatd does not know what was asked: it is older than your chatctl. Restart it with: chatctl quit",
-            ),
+            Call::Watch | Call::Read { .. } | Call::Search { .. } | Call::Verify { .. } | Call::Unknown => {
+                refuse(
+                    ErrorCode::Unsupported,
+                    "This chatd does not know what was asked: it is older than your chatctl. Restart it with: chatctl quit",
+                )
+            }
         }?;
         self.effects.push(Effect::Reply(reply, answer.unwrap_or_else(Reply::Error)));
         Ok(())

@@ -128,6 +128,7 @@ impl Core {
             Event::Call(call, reply) => return self.on_call(call, reply),
             Event::Place(session, reply) => self.on_place(&session, reply),
             Event::Places(reply) => self.on_places(reply),
+            Event::Known(name, reply) => self.on_known(&name, reply),
             Event::Changes(since, reply) => self.on_changes(since, reply),
             Event::Attached => self.on_attached(self.attached + 1),
             Event::Detached => self.on_attached(self.attached.saturating_sub(1)),

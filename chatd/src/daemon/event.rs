@@ -9,6 +9,7 @@ use proto::name::Name;
 use proto::peer::{Hello, PeerMessage};
 use tokio::sync::oneshot;
 
+use super::Known;
 use crate::peer::ConnId;
 use crate::store::{LogId, Progress};
 
@@ -21,6 +22,8 @@ pub enum Event {
     Place(SessionRef, oneshot::Sender<Result<Place, CallError>>),
     /// A client wants to read all logs.
     Places(oneshot::Sender<Vec<Place>>),
+    /// A client wants the code with somebody.
+    Known(Name, oneshot::Sender<Result<Known, CallError>>),
     /// A client wants the rows that changed after a version; 0 gives all rows.
     Changes(u64, oneshot::Sender<(u64, Changes)>),
     /// A client began to watch.
@@ -111,6 +114,8 @@ pub enum Effect {
     Place(oneshot::Sender<Result<Place, CallError>>, Result<Place, CallError>),
     /// Tell a client where all sessions are.
     Places(oneshot::Sender<Vec<Place>>, Vec<Place>),
+    /// Tell a client whose key a name stands for.
+    Known(oneshot::Sender<Result<Known, CallError>>, Result<Known, CallError>),
     /// Tell a client what changed.
     Changes(oneshot::Sender<(u64, Changes)>, u64, Box<Changes>),
     /// Put a message on a peer's connection.

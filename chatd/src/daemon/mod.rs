@@ -19,7 +19,9 @@ mod sessions;
 #[cfg(test)]
 mod tests;
 mod trust;
+mod verify;
 
 pub use self::core::{Core, Setup};
 pub use event::{Effect, Event, Place, Stop};
 pub use run::{Handle, QUEUE, Seen, now, run};
+pub use verify::Known;

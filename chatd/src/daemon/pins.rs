@@ -59,6 +59,11 @@ impl Pins {
         }
     }
 
+    /// What is known of a key, whatever name it goes by.
+    pub(super) fn trust_in(&self, key: &Key) -> Trust {
+        self.get(key).map_or(Trust::New, PinRow::trust)
+    }
+
     /// First contact: from now on the name stands for this key.
     pub(super) fn pin(
         &mut self,
@@ -80,6 +85,13 @@ impl Pins {
         store.put_pin(&pin)?;
         self.put(pin);
         Ok(())
+    }
+
+    /// The person has compared the code of a known key.
+    pub(super) fn verify(&mut self, store: &mut Store, key: &Key) -> Result<(), StoreError> {
+        let Some(pin) = self.by_key.get_mut(key) else { return Ok(()) };
+        pin.verified = true;
+        store.put_pin(pin)
     }
 
     /// The person was shown that this key goes by a known name.

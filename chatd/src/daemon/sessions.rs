@@ -192,7 +192,7 @@ impl Core {
             let taken = self.sessions.values().filter_map(number).collect();
             let Some(session) = self.sessions.get_mut(&log) else { continue };
             let free = lowest_free(&taken);
-            if let Some(row) = session.row() {
+            if let Some(row) = session.row(self.pins.trust_in(&session.peer())) {
                 self.versions.retire(row);
             }
             session.log.row.number = is_open(session).then_some(free);

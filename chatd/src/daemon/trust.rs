@@ -20,8 +20,18 @@ impl Core {
             let Some(session) = self.sessions.get(&log) else { continue };
             let (key, name) = (session.peer(), session.name().clone());
             self.pins.pin(&mut self.store, key, name, self.now.wall)?;
+            self.greet_newcomer(log, key)?;
         }
         Ok(())
+    }
+
+    fn greet_newcomer(&mut self, log: LogId, key: Key) -> Result<(), StoreError> {
+        let Some(name) = self.pins.get(&key).map(|pin| pin.name.clone()) else { return Ok(()) };
+        let text = format!(
+            "{name} is new to you. Key {}  Nobody has checked it: compare codes with  \\verify {name}",
+            fingerprint(&key)
+        );
+        self.notice(log, text)
     }
 
     /// Tells the person that a known name has another key, in rows of which each is a warning of its own.

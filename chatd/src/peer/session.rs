@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use proto::ids::{Key, Mid, Pos, Seq, WallMs};
-use proto::ipc::{EntryKind, Mode, Path, Peer, SessionRow, SessionState};
+use proto::ipc::{EntryKind, Mode, Path, Peer, SessionRow, SessionState, Trust};
 use proto::limits::MAX_ADDRS;
 use proto::name::Name;
 use rand::RngExt;
@@ -314,8 +314,8 @@ impl PeerSession {
         self.inbound.map_or(Pos::START, |row| row.pos)
     }
 
-    /// The session as clients see it; `None` while it has no number.
-    pub fn row(&self) -> Option<SessionRow> {
+    /// The session as clients see it, with what is known of the peer's key; `None` while it has no number.
+    pub fn row(&self, trust: Trust) -> Option<SessionRow> {
         let row = &self.log.row;
         let connected = self.is_connected();
         let state = match (row.is_open(), connected) {
@@ -331,6 +331,7 @@ impl PeerSession {
                 name: self.name().clone(),
                 key: self.peer,
                 fingerprint: fingerprint(&self.peer),
+                trust,
             }),
             state,
             path: if connected { Path::Direct } else { Path::None },

@@ -14,7 +14,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::sync::oneshot;
 
-use crate::daemon::{Core, Effect, Event, Setup};
+use crate::daemon::{Core, Effect, Event, Known, Setup};
 use crate::peer::{ConnId, Now, chain};
 use crate::store::{LogId, Store};
 
@@ -84,6 +84,7 @@ impl Bench {
                 Effect::Changes(to, version, changes) => {
                     to.send((version, *changes)).expect("somebody waits");
                 }
+                Effect::Known(to, known) => to.send(known).expect("somebody waits"),
                 other => self.effects.push(other),
             }
         }
@@ -140,6 +141,13 @@ impl Bench {
             Reply::Users { users, .. } => users,
             reply => panic!("no users: {reply:?}"),
         }
+    }
+
+    /// Whose key a name stands for.
+    pub(super) fn known(&mut self, who: &str) -> Result<Known, CallError> {
+        let (reply, mut answer) = oneshot::channel();
+        self.step(Event::Known(name(who), reply));
+        answer.try_recv().expect("an answer")
     }
 
     /// A lobby with that key welcomes us and says who is there.

@@ -176,3 +176,42 @@ fn the_lobby_of_the_machine_changes_hands_without_a_word() {
     assert!(!bench.effects.iter().any(|effect| matches!(effect, Effect::LobbyClose)));
     assert_eq!(bench.state().daemon.expect("a row").lobby.state, LobbyState::Connected);
 }
+
+#[test]
+fn a_known_key_is_verified_for_good_and_a_new_key_is_not() {
+    let verified = || Call::Verified { name: name("Bobby") };
+    let mut bench = Bench::new();
+    bench.lobby(LOBBY, &[(1, "bobby")]);
+    let known = bench.known("bobby").expect("is in the lobby");
+    assert_eq!((known.key, known.trust), (key(1), Trust::New));
+    assert_eq!(bench.refused(verified()).code, ErrorCode::NoPeer, "its key is the lobby's word only");
+    assert_eq!(bench.known("carol").expect_err("nobody").code, ErrorCode::NoPeer);
+    assert_eq!(bench.known("anna").expect_err("oneself").code, ErrorCode::NoPeer);
+
+    bench.fork("bobby");
+    assert_eq!(bench.call(verified()), Reply::Done);
+    let mut bench = bench.restart();
+    bench.lobby(LOBBY, &[(1, "bobby")]);
+    assert_eq!(trust_of(&mut bench, "bobby"), Trust::Verified);
+    assert_eq!(bench.row("bobby").expect("open").peer.expect("a peer").trust, Trust::Verified);
+
+    bench.members(&[(2, "bobby")]);
+    assert_eq!(bench.known("bobby").expect("pinned").key, key(1), "the code is that of the known key");
+    bench.refused(Call::Fork { name: name("bobby") });
+    bench.call(trust("bobby"));
+    assert_eq!(trust_of(&mut bench, "bobby"), Trust::Pinned);
+    assert_eq!(bench.row("bobby_2").expect("open").peer.expect("a peer").trust, Trust::Verified);
+}
+
+#[test]
+fn a_newcomer_is_told_once_with_the_way_to_check() {
+    let mut bench = Bench::new();
+    bench.lobby(LOBBY, &[(1, "bobby")]);
+    bench.fork("bobby");
+    bench.call(Call::Leave { session: SessionRef::Peer(name("bobby")) });
+    bench.fork("bobby");
+    let log = bench.core.find_key(&key(1)).expect("a session");
+    let told = bench.notices(log);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains(&fingerprint(&key(1))) && told[0].ends_with("\\verify bobby"), "{told:?}");
+}
