@@ -113,6 +113,7 @@ mod tests {
         assert!(failure.to_string().contains("anna, bobby"), "{failure}");
     }
 
+    #[cfg(unix)]
     #[tokio::test]
     async fn a_dead_socket_is_no_daemon() {
         let dir = tempfile::tempdir().expect("folder");

@@ -58,19 +58,34 @@ pub fn message(head: &str, text: &str, width: Option<usize>) -> String {
     out
 }
 
-/// Breaks `row` so that nothing passes `width`; `used` columns of the first line are taken.
+/// Breaks `row` so that nothing passes `width`, between words where it can; `used` columns of the first line are taken.
+/// A space at which a line ends is not shown.
 fn push_wrapped(out: &mut String, row: &str, mut used: usize, width: usize) {
     // The narrowest screen on which the gutter still leaves room for any one character.
     let width = width.max(GUTTER.len() + 8);
-    for cluster in row.graphemes(true) {
-        let columns = cluster.width();
-        if used + columns > width {
-            out.push('\n');
-            out.push_str(GUTTER);
-            used = GUTTER.len();
+    let mut new_line = |out: &mut String| {
+        out.push('\n');
+        out.push_str(GUTTER);
+        GUTTER.len()
+    };
+    for piece in row.split_inclusive(' ') {
+        let word = piece.strip_suffix(' ').unwrap_or(piece);
+        let columns = word.width();
+        if used + columns > width && GUTTER.len() + columns <= width {
+            used = new_line(out);
         }
-        out.push_str(cluster);
-        used += columns;
+        for cluster in word.graphemes(true) {
+            let columns = cluster.width();
+            if used + columns > width {
+                used = new_line(out);
+            }
+            out.push_str(cluster);
+            used += columns;
+        }
+        if word.len() < piece.len() && used < width {
+            out.push(' ');
+            used += 1;
+        }
     }
 }
 
@@ -217,6 +232,7 @@ mod tests {
         let shown = message("> bobby: ", &text, Some(20));
         assert_eq!(shown, format!("> bobby: {}\n  | > anna: bye", " ".repeat(11)));
         assert_eq!(message("", "ab漢字cdefghijk", Some(12)), "ab漢字cdefgh\n  | ijk");
+        assert_eq!(message("> x: ", "one two three four", Some(14)), "> x: one two \n  | three four");
     }
 
     /// Any text, and text that is thick with what joins, hides and stacks.
@@ -252,7 +268,7 @@ mod tests {
             let joined: String = shown.split('\n').enumerate()
                 .map(|(index, row)| if index == 0 { row } else { &row[GUTTER.len()..] })
                 .collect();
-            prop_assert_eq!(joined, text.replace('\n', ""));
+            prop_assert_eq!(joined.replace(' ', ""), text.replace(['\n', ' '], ""));
         }
     }
 }

@@ -87,7 +87,14 @@ impl Bench {
             return;
         }
         let ask = self.asked.remove(0);
-        let SessionRef::Number(number) = ask.session else { panic!("no session is gone here") };
+        let named = |name: &proto::name::Name| {
+            let is_peer = |row: &&SessionRow| row.peer.as_ref().is_some_and(|peer| peer.name == *name);
+            self.rows.values().find(is_peer).expect("the session").session
+        };
+        let number = match &ask.session {
+            SessionRef::Number(number) => *number,
+            SessionRef::Peer(name) => named(name),
+        };
         let log = &self.logs[&number.0];
         let entries = log.iter().filter(|entry| entry.seq > ask.after).take(limit).cloned().collect();
         let mut steps = Vec::new();

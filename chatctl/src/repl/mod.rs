@@ -2,8 +2,8 @@
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | [`app`], [`typed`], [`answer`] | what lines and answers do: calls and output (pure) |
-//! | [`follow`], [`tracked`], [`step`], [`announce`] | what the screen has seen and lacks (pure) |
+//! | [`app`], `typed`, `answer` | what lines and answers do: calls and output (pure) |
+//! | [`follow`], `tracked`, [`step`], `announce` | what the screen has seen and lacks (pure) |
 //! | [`commands`], [`completion`] | the table of commands, and what Tab offers (pure) |
 //! | [`screen`] | the screen that the prompt and incoming lines share |
 //! | [`editor`], [`input`] | the line editor, and the thread that reads lines |

@@ -69,6 +69,7 @@ mod tests {
         continued.mark("one\\\ntwo\\");
         assert_eq!(continued.join("one\\\ntwo\\\npasted \\\nend"), "one\ntwo\npasted \\\nend");
         assert_eq!(continued.join("changed\\\nlater"), "changed\\\nlater");
+        assert_eq!(continued.join("two\\\nlater"), "two\\\nlater");
         assert_eq!(continued.join("é"), "é");
         continued.clear();
         assert_eq!(continued.join("one\\\ntwo"), "one\\\ntwo");

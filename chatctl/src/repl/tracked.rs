@@ -128,11 +128,11 @@ impl Tracked {
         }
     }
 
-    /// By its number, or by the peer's name where the number was given back.
+    /// By the peer's name: the number may be given back while a page is asked for.
     pub(super) fn reference(&self) -> SessionRef {
         match &self.row.peer {
-            Some(peer) if self.gone => SessionRef::Peer(peer.name.clone()),
-            _ => SessionRef::Number(self.row.session),
+            Some(peer) => SessionRef::Peer(peer.name.clone()),
+            None => SessionRef::Number(self.row.session),
         }
     }
 }
