@@ -45,7 +45,7 @@ impl Running {
             // Nobody waits any more: what comes is still read, so that the program is never held up.
             drop(tell.send(lines.next()));
             lines.for_each(drop);
-            drop(end.send(()));
+            let _ = end.send(());
         });
         let mut running = Self { child, gone, ready: String::new() };
         match told.recv_timeout(DEADLINE) {

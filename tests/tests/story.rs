@@ -1,20 +1,28 @@
 //! The story that the project is for: three people on one machine talk in the lobby and in private, go away and come
 //! back.
 
-use chat_tests::{Daemon, Screen, World};
+use std::time::Instant;
+
+use chat_tests::{DEADLINE, Daemon, Screen, World};
 
 const LOBBY: &str = "[0 lobby";
 const SESSIONS: &str = "< Active Sessions (type \\sw (session id) to switch over) >";
 
-/// The rows behind the last list of sessions, as many as `wanted` has.
+/// The list of sessions becomes exactly `wanted`: what was read a moment ago may still be counted as unread.
 fn assert_sessions(screen: &Screen, wanted: &[&str]) {
-    screen.command("\\ss", SESSIONS);
-    screen.wait_for_prompt("[");
-    let rows = screen.rows();
-    let head = rows.iter().rposition(|row| row == SESSIONS).expect("a list");
-    let list: Vec<&str> = rows[head + 1..].iter().map(String::as_str).collect();
-    // The prompt stands right behind the list: nothing more and nothing less was listed.
-    assert_eq!(&list[..list.len() - 1], wanted, "{rows:#?}");
+    let begun = Instant::now();
+    loop {
+        screen.command("\\ss", SESSIONS);
+        screen.wait_for_prompt("[");
+        let rows = screen.rows();
+        let head = rows.iter().rposition(|row| row == SESSIONS).expect("a list");
+        // The prompt stands right behind the list: nothing more and nothing less was listed.
+        let (_prompt, list) = rows[head + 1..].split_last().expect("a prompt");
+        if list == wanted {
+            return;
+        }
+        assert!(begun.elapsed() < DEADLINE, "not {wanted:#?}, but {rows:#?}");
+    }
 }
 
 struct Cast {
@@ -178,4 +186,102 @@ fn quit_is_told_to_the_others(mut cast: Cast, [anna, bobby, mut carol]: [Screen;
         assert_eq!(screen.count("User carol has left"), 1);
     }
     assert_eq!(cast.anna.ctl().fails(&["send", "carol", "still there?"], 1).matches("has ended").count(), 1);
+}
+
+/// Each of these lines was printed exactly once, in this order, and nothing else of that form was.
+fn assert_once_in_order(screen: &Screen, form: &str, lines: &[&str]) {
+    screen.wait_for(&format!("{form}{}", lines.last().expect("a line")));
+    let rows = screen.rows();
+    let found: Vec<&str> = rows.iter().filter_map(|row| row.split_once(form)).map(|(_, text)| text).collect();
+    assert_eq!(found, lines, "{rows:#?}");
+}
+
+#[test]
+fn who_detaches_and_comes_back_sees_what_was_missed_once() {
+    let cast = Cast::new();
+    let mut anna = cast.anna.screen();
+    let bobby = cast.bobby.screen();
+    bobby.type_line("one");
+    anna.wait_for("> bobby: one");
+    anna.type_line("\\detach");
+    anna.wait_for(">>> Detached, everything goes on; come back with: chatctl attach");
+    assert_eq!(anna.ended(), 0);
+    bobby.type_line("two");
+    bobby.type_line("three");
+    cast.anna.until("three lines", |state| (state.lobby()?.unread == 2).then_some(()));
+
+    let mut anna = cast.anna.screen();
+    assert_once_in_order(&anna, "> bobby: ", &["two", "three"]);
+    bobby.type_line("four");
+    assert_once_in_order(&anna, "> bobby: ", &["two", "three", "four"]);
+    // Ctrl-D leaves the screen just the same.
+    anna.wait_for_prompt(LOBBY);
+    cast.anna.until("all read", |state| (state.lobby()?.unread == 0).then_some(()));
+    anna.key("\x04");
+    assert_eq!(anna.ended(), 0);
+    let anna = cast.anna.screen();
+    bobby.type_line("five");
+    assert_once_in_order(&anna, "> bobby: ", &["five"]);
+}
+
+#[test]
+fn a_terminal_that_is_killed_costs_nothing() {
+    let cast = Cast::new();
+    let anna = cast.anna.screen();
+    let bobby = cast.bobby.screen();
+    bobby.type_line("\\fork anna");
+    anna.wait_for("< Peer bobby is ready to chat, to chat with: \\sw 1, for lobby: \\lob >");
+    anna.type_line("\\sw 1");
+    bobby.type_line("one");
+    anna.wait_for("P~> <bobby> one");
+    anna.type_line("mine");
+    bobby.wait_for("P-> <anna> mine");
+    cast.anna.until("one read", |state| (state.session("bobby")?.unread == 0).then_some(()));
+    anna.kill();
+    bobby.type_line("two");
+    cast.anna.until("two", |state| (state.session("bobby")?.unread == 1).then_some(()));
+
+    let anna = Screen::open(&cast.anna.ctl().pty(&["attach", "bobby"]));
+    anna.wait_for_prompt("[1 P~> bobby");
+    assert_once_in_order(&anna, "P~> <bobby> ", &["two"]);
+    anna.type_line("still here");
+    bobby.wait_for("P-> <anna> still here");
+    assert_eq!(bobby.count("anna is away"), 0, "a daemon goes on without its terminal");
+    assert_eq!(cast.anna.ctl().texts("bobby"), ["one", "mine", "two", "still here"]);
+}
+
+#[test]
+fn two_terminals_of_one_daemon_have_each_their_own_active_session() {
+    let cast = Cast::new();
+    let [desk, bobby, _carol] = cast.screens();
+    let couch = cast.anna.screen();
+    desk.type_line("\\fork bobby");
+    desk.wait_for_prompt("[1 P-> bobby");
+    couch.wait_for("< Peer bobby is ready to chat >");
+    couch.next_prompt(LOBBY);
+    assert_sessions(&desk, &[" 0, broadcast chat in main lobby", "*1, peer chat --> bobby"]);
+    assert_sessions(&couch, &["*0, broadcast chat in main lobby", " 1, peer chat --> bobby"]);
+
+    // What one types stands on the other once, under the own name.
+    couch.type_line("from the couch");
+    desk.type_line("from the desk");
+    bobby.wait_for("> anna: from the couch");
+    bobby.type_line("\\sw 1");
+    bobby.wait_for("P~> <anna> from the desk");
+    couch.type_line("\\sw 1");
+    assert_once_in_order(&couch, "P-> <anna> ", &["from the desk"]);
+    bobby.type_line("to both");
+    for screen in [&desk, &couch] {
+        assert_once_in_order(screen, "P-> <bobby> ", &["to both"]);
+    }
+    desk.type_line("\\leave");
+    for screen in [&desk, &couch] {
+        screen.wait_for("< Session terminated, you have left bobby >");
+        screen.wait_for_prompt(LOBBY);
+    }
+    bobby.wait_for("< Session terminated, Peer anna has left >");
+    assert_sessions(&couch, &["*0, broadcast chat in main lobby"]);
+    for screen in [&desk, &couch] {
+        assert_eq!(screen.count("Session terminated"), 1);
+    }
 }
