@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -26,7 +26,7 @@ pub(crate) fn isolate(command: &mut Command) -> &mut Command {
 pub struct Running {
     child: Child,
     /// Says when it has closed its output, which is when it ends.
-    gone: mpsc::Receiver<()>,
+    gone: Mutex<mpsc::Receiver<()>>,
     /// The line with which it said that it was ready.
     pub ready: String,
 }
@@ -47,7 +47,7 @@ impl Running {
             lines.for_each(drop);
             let _ = end.send(());
         });
-        let mut running = Self { child, gone, ready: String::new() };
+        let mut running = Self { child, gone: Mutex::new(gone), ready: String::new() };
         match told.recv_timeout(DEADLINE) {
             Ok(Some(line)) => running.ready = line,
             _ => panic!("{command:?} did not start: {}", std::fs::read_to_string(errors).unwrap_or_default()),
@@ -61,7 +61,8 @@ impl Running {
     }
 
     fn reap(&mut self) -> ExitStatus {
-        self.gone.recv_timeout(DEADLINE).expect("the process ends");
+        let gone = self.gone.get_mut().unwrap_or_else(PoisonError::into_inner);
+        gone.recv_timeout(DEADLINE).expect("the process ends");
         self.child.wait().expect("a child can be waited for")
     }
 }
