@@ -39,6 +39,13 @@ impl Ctl {
         Self { options: options.map(str::to_owned).to_vec() }
     }
 
+    /// For whichever daemon runs in that house.
+    pub fn nameless(house: &House) -> Self {
+        let mut ctl = Self::new(house, "");
+        ctl.options.drain(..2);
+        ctl
+    }
+
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(program("chatctl"));
         isolate(&mut command).args(&self.options).args(args);

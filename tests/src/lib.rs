@@ -9,8 +9,10 @@
 //! | [`ctl`] | the other commands of `chatctl`, and their rows |
 //! | [`watch`] | waits for a state of a daemon, told by the daemon itself |
 //!
-//! Every wait has a deadline ([`DEADLINE`]) and no test sleeps to wait.
+//! Every wait has a deadline ([`DEADLINE`]) and no test sleeps to wait. The
+//! harness is for Unix: it needs its signals and pseudo-terminals.
 
+#![cfg(unix)]
 #![allow(clippy::missing_panics_doc, reason = "a harness panics where a test has failed, everywhere")]
 
 pub mod binaries;

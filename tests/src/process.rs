@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
+use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -173,6 +174,19 @@ impl Daemon {
     /// Waits until it is in the lobby.
     pub fn in_lobby(&self) {
         self.until("in the lobby", |state| state.is_in_lobby().then_some(()));
+    }
+
+    /// Waits until so many people are in the lobby. The list of them is no row that is told of when it changes, so
+    /// it is asked for again and again.
+    pub fn sees_users(&self, count: usize) {
+        let begun = Instant::now();
+        loop {
+            let users = self.ctl().rows(&["users"]);
+            if users.len() == count {
+                return;
+            }
+            assert!(begun.elapsed() < DEADLINE, "{}: not {count}, but {users:?}", self.name);
+        }
     }
 
     /// Waits until the private session with `peer` is connected; gives its number.

@@ -73,7 +73,6 @@ impl Drop for World {
 pub fn private(folder: &Path) {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
-    #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(folder).expect("a folder");
 }

@@ -1,4 +1,5 @@
 //! Two people fork each other at the same instant: they are in one session, not in two.
+#![cfg(unix)]
 
 use std::sync::Barrier;
 use std::thread;

@@ -1,4 +1,5 @@
 //! A daemon is killed and comes back: every line arrives once and in order, whoever was away.
+#![cfg(unix)]
 
 use std::thread;
 

@@ -1,5 +1,6 @@
 //! What a person sees while others write: nothing steers the terminal, nobody passes for somebody else, and what is
 //! being typed stays whole.
+#![cfg(unix)]
 
 use chat_tests::{Daemon, Screen, World};
 

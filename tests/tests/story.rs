@@ -1,5 +1,6 @@
 //! The story that the project is for: three people on one machine talk in the lobby and in private, go away and come
 //! back.
+#![cfg(unix)]
 
 use std::time::Instant;
 
@@ -41,6 +42,7 @@ impl Cast {
             daemon.in_lobby();
             daemon
         });
+        [&anna, &bobby, &carol].iter().for_each(|daemon| daemon.sees_users(3));
         Self { anna, bobby, carol, _world: world }
     }
 
