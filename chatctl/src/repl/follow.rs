@@ -149,12 +149,21 @@ impl Follow {
         }
         let listed = |number: &SessionNo| changes.sessions.iter().any(|row| row.session == *number);
         let lost = self.rows.keys().copied().filter(|number| full && !listed(number));
-        let gone: Vec<_> = changes.closed.iter().copied().chain(lost.collect::<Vec<_>>()).collect();
-        for number in gone {
+        let lost: Vec<_> = lost.collect();
+        // A number that is free again comes with the row of how its session ended: that is taken first.
+        let ends_here = |number: &SessionNo| {
+            let newest = changes.sessions.iter().rfind(|row| row.session == *number);
+            newest.is_some_and(|row| row.state == SessionState::Ended)
+        };
+        let (ending, gone): (Vec<_>, Vec<_>) = changes.closed.iter().copied().partition(ends_here);
+        for number in gone.into_iter().chain(lost) {
             self.gone(number, steps);
         }
         for row in changes.sessions {
             self.changed(row, steps);
+        }
+        for number in ending {
+            self.gone(number, steps);
         }
         self.rows_to_come = Rows::Changed;
         if rows_to_come == Rows::First {
