@@ -63,7 +63,7 @@ pub fn message(head: &str, text: &str, width: Option<usize>) -> String {
 fn push_wrapped(out: &mut String, row: &str, mut used: usize, width: usize) {
     // The narrowest screen on which the gutter still leaves room for any one character.
     let width = width.max(GUTTER.len() + 8);
-    let mut new_line = |out: &mut String| {
+    let new_line = |out: &mut String| {
         out.push('\n');
         out.push_str(GUTTER);
         GUTTER.len()

@@ -59,8 +59,7 @@ impl Core {
         session: &SessionRef,
         reply: oneshot::Sender<Result<Place, CallError>>,
     ) {
-        let found =
-            self.find(session).and_then(|log| self.places().into_iter().find(|place| place.log == log));
+        let found = self.find(session).map(|log| self.place(log));
         self.effects.push(Effect::Place(reply, found.ok_or_else(|| no_session(session))));
     }
 
@@ -141,6 +140,9 @@ impl Core {
         };
         if key == self.me.key {
             return refuse(ErrorCode::SelfFork, "Unable to fork a session with self");
+        }
+        if self.is_full() {
+            return refuse(ErrorCode::Busy, "Too many sessions are open: leave some with \\leave first");
         }
         let log = self.session_with(key, &name)?;
         if self.sessions.get(&log).is_some_and(PeerSession::is_open) {

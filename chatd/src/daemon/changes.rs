@@ -110,15 +110,23 @@ impl Core {
         self.versions.daemon_changed = true;
     }
 
+    /// Where a log is; an unknown one is the lobby's.
+    pub(super) fn place(&self, log: LogId) -> Place {
+        self.sessions.get(&log).map_or_else(|| self.room.place(), place_of)
+    }
+
     /// Where every log is, the lobby's first.
     pub(super) fn places(&self) -> Vec<Place> {
-        let sessions = self.sessions.values().map(|session| Place {
-            log: session.log.id(),
-            number: session.log.row.number,
-            peer: Some(session.name().clone()),
-            head: session.log.head(),
-            progress: session.progress(),
-        });
-        [self.room.place()].into_iter().chain(sessions).collect()
+        [self.room.place()].into_iter().chain(self.sessions.values().map(place_of)).collect()
+    }
+}
+
+fn place_of(session: &PeerSession) -> Place {
+    Place {
+        log: session.log.id(),
+        number: session.log.row.number,
+        peer: Some(session.name().clone()),
+        head: session.log.head(),
+        progress: session.progress(),
     }
 }

@@ -21,8 +21,10 @@ pub(super) enum Notice {
 }
 
 /// The members of the lobby.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Presence {
+    /// This daemon's own key: its comings and goings are no news to it.
+    me: Key,
     present: BTreeMap<Key, Name>,
     /// Were there before the link broke, are not on the list since; gone for good at the time beside them.
     missing: BTreeMap<Key, (Name, Duration)>,
@@ -33,6 +35,11 @@ pub(super) struct Presence {
 }
 
 impl Presence {
+    /// Nobody yet.
+    pub(super) fn new(me: Key) -> Self {
+        Self { me, present: BTreeMap::new(), missing: BTreeMap::new(), pages: Vec::new(), known: false }
+    }
+
     /// One page of the whole list. The notices are there when it was the last page; the first list of all has none.
     pub(super) fn page(&mut self, members: Vec<Member>, more: bool, now: Duration) -> Vec<Notice> {
         self.pages.extend(members);
@@ -46,7 +53,7 @@ impl Presence {
             return Vec::new();
         }
         for (key, name) in &before {
-            if !listed.contains_key(key) {
+            if !listed.contains_key(key) && *key != self.me {
                 self.missing.entry(*key).or_insert_with(|| (name.clone(), now + MISSING_GRACE));
             }
         }
@@ -62,7 +69,7 @@ impl Presence {
     /// Changes since the last word on it.
     pub(super) fn change(&mut self, joined: Vec<Member>, left: Vec<Member>) -> Vec<Notice> {
         let mut notices = Vec::new();
-        for member in left {
+        for member in left.into_iter().filter(|member| member.key != self.me) {
             let was =
                 self.present.remove(&member.key).or(self.missing.remove(&member.key).map(|(name, _)| name));
             notices.extend(was.map(Notice::Left));
@@ -78,6 +85,9 @@ impl Presence {
 
     /// Somebody is there who was not, or was under another name. Who was only missing has never left.
     fn came(&mut self, key: Key, name: Name, before: Option<Name>) -> Vec<Notice> {
+        if key == self.me {
+            return Vec::new();
+        }
         let before = before.or(self.missing.remove(&key).map(|(name, _)| name));
         match before {
             Some(before) if before == name => Vec::new(),
@@ -143,7 +153,7 @@ mod tests {
 
     #[test]
     fn the_first_list_is_no_news_and_later_changes_are() {
-        let mut presence = Presence::default();
+        let mut presence = Presence::new(Key([0; 32]));
         assert!(presence.page(vec![member(1, "anna")], true, START).is_empty());
         assert!(presence.page(vec![member(2, "bobby")], false, START).is_empty());
         assert_eq!(presence.change(vec![member(3, "carol")], vec![]), [joined("carol")]);
@@ -152,7 +162,7 @@ mod tests {
 
     #[test]
     fn who_returns_within_the_grace_after_a_reconnect_has_never_left() {
-        let mut presence = Presence::default();
+        let mut presence = Presence::new(Key([0; 32]));
         presence.page(vec![member(1, "anna"), member(2, "bobby"), member(3, "carol")], false, START);
         presence.interrupted();
         assert!(presence.page(vec![member(1, "anna")], false, START).is_empty());
@@ -164,8 +174,16 @@ mod tests {
     }
 
     #[test]
+    fn ones_own_coming_and_going_is_no_news() {
+        let mut presence = Presence::new(Key([1; 32]));
+        presence.page(vec![member(1, "anna"), member(2, "bobby")], false, START);
+        assert!(presence.change(vec![], vec![member(1, "anna")]).is_empty());
+        assert!(presence.change(vec![member(1, "anna_2")], vec![]).is_empty());
+    }
+
+    #[test]
     fn who_returns_under_another_name_left_and_joined() {
-        let mut presence = Presence::default();
+        let mut presence = Presence::new(Key([0; 32]));
         presence.page(vec![member(1, "anna")], false, START);
         assert_eq!(presence.change(vec![member(1, "anna_2")], vec![]), [left("anna"), joined("anna_2")]);
     }

@@ -64,7 +64,7 @@ impl Room {
             state: LobbyState::Reconnecting,
             hosted: false,
             trouble: None,
-            presence: Presence::default(),
+            presence: Presence::new(me),
             asked: BTreeMap::new(),
             cursor: cursor.map_err(|_| StoreError::Broken("place in the lobby"))?,
             cursor_stale: false,

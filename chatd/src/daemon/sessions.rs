@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use proto::hello::Versions;
-use proto::ids::{Epoch, EpochTag, Key, Mid, SessionNo};
+use proto::ids::{Epoch, EpochTag, Key, Mid, Seq, SessionNo};
 use proto::ipc::SessionRef;
 use proto::name::Name;
 use proto::peer::{ByeCode, Hello, PeerMessage};
@@ -15,8 +15,10 @@ use crate::peer::{ConnId, PeerSession};
 use crate::session::lowest_free;
 use crate::store::{LogId, LogRow, StoreError};
 
-/// Sessions that strangers may open on this daemon; one's own forks are not counted.
-const MAX_SESSIONS: usize = 1_000;
+/// Sessions with a number at the same time: all their rows fit into one answer.
+const MAX_SESSIONS: usize = 500;
+/// Keys that have connected and never said anything.
+const MAX_SILENT: usize = 256;
 
 impl Core {
     /// The log that a client means; `None` where there is no such session.
@@ -55,6 +57,15 @@ impl Core {
             self.sessions.insert(log, session);
         }
         Ok(log)
+    }
+
+    /// No more sessions can be opened.
+    pub(super) fn is_full(&self) -> bool {
+        self.sessions.values().filter(|session| session.log.row.number.is_some()).count() >= MAX_SESSIONS
+    }
+
+    fn silent(&self) -> usize {
+        self.sessions.values().filter(|session| session.log.head() == Seq::START).count()
     }
 
     /// An older session under the same name belongs to another key: it gets another name, and the person is told.
@@ -99,7 +110,7 @@ impl Core {
         let known = self.find_key(&key);
         let refused = if Versions::OURS.agree(hello.versions).is_err() {
             Some(ByeCode::Version)
-        } else if known.is_none() && self.sessions.len() >= MAX_SESSIONS {
+        } else if known.is_none() && (self.is_full() || self.silent() >= MAX_SILENT) {
             Some(ByeCode::Busy)
         } else if key == self.me.key {
             Some(ByeCode::Refused)
@@ -156,25 +167,23 @@ impl Core {
 
     /// Gives open sessions a number, and takes it back from those that have ended and were read to the end.
     pub(super) fn renumber(&mut self) -> Result<(), StoreError> {
-        let numbers = |session: &PeerSession| session.log.row.number;
-        for log in self.sessions.keys().copied().collect::<Vec<_>>() {
-            let taken = self.sessions.values().filter_map(numbers).collect();
+        let is_open = |session: &PeerSession| session.is_open();
+        let keeps = |session: &PeerSession| session.is_open() || session.log.unread() > 0;
+        let number = |session: &PeerSession| session.log.row.number;
+        let changing = |(_, session): &(&LogId, &PeerSession)| match number(session) {
+            None => is_open(session),
+            Some(_) => !keeps(session),
+        };
+        let changing: Vec<LogId> = self.sessions.iter().filter(changing).map(|(log, _)| *log).collect();
+        for log in changing {
+            let taken = self.sessions.values().filter_map(number).collect();
             let Some(session) = self.sessions.get_mut(&log) else { continue };
-            let keeps = session.is_open() || session.log.unread() > 0;
-            match session.log.row.number {
-                None if session.is_open() => {
-                    session.log.row.number = Some(lowest_free(&taken));
-                    session.log.save(&mut self.store)?;
-                }
-                Some(_) if !keeps => {
-                    if let Some(row) = session.row() {
-                        self.versions.retire(row);
-                    }
-                    session.log.row.number = None;
-                    session.log.save(&mut self.store)?;
-                }
-                _ => {}
+            let free = lowest_free(&taken);
+            if let Some(row) = session.row() {
+                self.versions.retire(row);
             }
+            session.log.row.number = is_open(session).then_some(free);
+            session.log.save(&mut self.store)?;
         }
         Ok(())
     }

@@ -12,6 +12,8 @@ mod logs;
 mod positions;
 mod reader;
 mod schema;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -22,8 +22,9 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-/// Far longer than anything takes: what is not there by then does not come.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+/// Far longer than anything takes, and shorter than [`chatd::link::PING_AFTER`]: a ping wakes a link and would hide
+/// that it was not woken for what it had to tell.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(8);
 
 pub(crate) struct TestLobby {
     pub(crate) addr: SocketAddr,
@@ -83,7 +84,7 @@ impl TestLobby {
         };
         incoming.accept_hello();
         let (stash, members) = (VecDeque::new(), Vec::new());
-        let mut fake = Fake { incoming, outgoing, welcome, members, pages: 0, stash };
+        let mut fake = Fake { incoming, outgoing, welcome, members, pages: 0, patience: DEADLINE, stash };
         loop {
             let FromLobby::Members { members, more } = fake.next().await else { panic!("no members") };
             fake.pages += 1;
@@ -135,6 +136,8 @@ pub(crate) struct Fake {
     pub(crate) welcome: Welcome,
     pub(crate) members: Vec<Member>,
     pub(crate) pages: usize,
+    /// How long this one waits for a message.
+    pub(crate) patience: Duration,
     stash: VecDeque<FromLobby>,
 }
 
@@ -166,7 +169,7 @@ impl Fake {
     /// The next message from the wire, pings apart.
     pub(crate) async fn try_next(&mut self) -> Result<FromLobby, LinkError> {
         loop {
-            match timeout(DEADLINE, self.incoming.next()).await.expect("comes in time")? {
+            match timeout(self.patience, self.incoming.next()).await.expect("comes in time")? {
                 FromLobby::Ping { nonce } => self.send(&ToLobby::Pong { nonce }).await,
                 message => return Ok(message),
             }
