@@ -74,8 +74,8 @@ impl Screen {
                 drop(capture);
                 panic!("{what:?} is not there after {:?}; the screen has:\n{rows}\n", begun.elapsed());
             }
-            let waited = self.shared.1.wait_timeout(capture, left);
-            capture = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let woken = self.shared.1.wait_timeout(capture, left);
+            capture = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -183,8 +183,8 @@ impl Screen {
         while !capture.has_ended() {
             let left = DEADLINE.saturating_sub(begun.elapsed());
             assert!(!left.is_zero(), "it has not ended; the screen has:\n{}\n", capture.rows().join("\n"));
-            let waited = self.shared.1.wait_timeout(capture, left);
-            capture = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let woken = self.shared.1.wait_timeout(capture, left);
+            capture = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
         drop(capture);
         self.child.wait().expect("reaped").exit_code()

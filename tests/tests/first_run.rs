@@ -52,7 +52,9 @@ fn somebody_who_was_never_here_is_asked_for_a_name_and_is_in_the_room() {
     let _off = SignOff(home, &[]);
     let mut attach = CommandBuilder::new(program("chatctl"));
     attach.arg("attach");
-    homely(home).iter().for_each(|(name, value)| attach.env(name, value));
+    for (name, value) in homely(home) {
+        attach.env(name, value);
+    }
     let mut screen = Screen::open(&attach);
     screen.wait_for("Your chat name: ");
     screen.key("not a name\r");

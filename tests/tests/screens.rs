@@ -125,7 +125,8 @@ fn lines_that_come_in_leave_the_typed_line_whole() {
     const LINES: usize = 200;
     let pair = Pair::new();
     let screen = pair.in_session();
-    let script = (1..=LINES).map(|number| format!("incoming {number}.\n")).collect::<String>();
+    let expected: Vec<String> = (1..=LINES).map(|number| format!("incoming {number}.")).collect();
+    let script = expected.join("\n");
     let typed = "this line is typed while two hundred others arrive";
     std::thread::scope(|scope| {
         let ctl = pair.bobby.ctl();
@@ -147,7 +148,6 @@ fn lines_that_come_in_leave_the_typed_line_whole() {
     let rows = screen.rows();
     let incoming: Vec<&str> =
         rows.iter().filter_map(|row| row.split_once("P~> <bobby> ")).map(|(_, text)| text).collect();
-    let expected: Vec<String> = (1..=LINES).map(|number| format!("incoming {number}.")).collect();
     assert_eq!(incoming, expected);
     assert_eq!(rows.iter().filter(|row| row.contains("this line")).count(), 1, "{rows:#?}");
 }

@@ -71,8 +71,8 @@ fn texts_up_to_the_limit_arrive_exactly_and_one_byte_more_is_refused() {
 fn history_goes_on_after_a_row_and_stops_at_a_limit() {
     let world = World::new();
     let [anna, bobby] = pair(&world);
-    let script: String = (1..=300).map(|number| format!("line {number}\n")).collect();
-    assert_eq!(anna.ctl().run(&["attach", "bobby"], script.as_bytes()).code, 0);
+    let lines: Vec<String> = (1..=300).map(|number| format!("line {number}")).collect();
+    assert_eq!(anna.ctl().run(&["attach", "bobby"], lines.join("\n").as_bytes()).code, 0);
     bobby.until("all", |state| (state.session("anna")?.unread == 300).then_some(()));
     let all = bobby.ctl().rows(&["history", "anna", "--after", "0"]);
     assert_eq!(all.len(), 300);
@@ -194,7 +194,9 @@ fn the_fields_of_json_rows_are_a_contract() {
 
     anna.sees_users(2);
     let users = anna.ctl().rows(&["users"]);
-    users.iter().for_each(|user| assert_keys(user, &["name", "fingerprint", "trust", "self"]));
+    for user in &users {
+        assert_keys(user, &["name", "fingerprint", "trust", "self"]);
+    }
     assert_eq!((&users[0]["name"], &users[0]["self"]), (&"anna".into(), &true.into()));
     assert_eq!(users[1]["fingerprint"], sessions[1]["fingerprint"]);
     assert_eq!(users[1]["trust"], "pinned");

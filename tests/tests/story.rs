@@ -42,7 +42,9 @@ impl Cast {
             daemon.in_lobby();
             daemon
         });
-        [&anna, &bobby, &carol].iter().for_each(|daemon| daemon.sees_users(3));
+        for daemon in [&anna, &bobby, &carol] {
+            daemon.sees_users(3);
+        }
         Self { anna, bobby, carol, _world: world }
     }
 
