@@ -82,6 +82,14 @@ impl Store {
         Ok(Self { db, path: None })
     }
 
+    /// A copy of what is committed, in memory: what a backup holds. For simulation.
+    #[cfg(test)]
+    pub(crate) fn copy(&self) -> Result<Self, StoreError> {
+        let mut db = Connection::open_in_memory()?;
+        rusqlite::backup::Backup::new(&self.db, &mut db)?.step(-1)?;
+        Ok(Self { db, path: None })
+    }
+
     /// A reader of the same database; `None` for one in memory.
     pub fn reader(&self) -> Option<Result<Reader, StoreError>> {
         self.path.as_deref().map(Reader::open)
