@@ -84,6 +84,11 @@ impl Capture {
         screen.rows(0, COLS).nth(usize::from(row)).unwrap_or_default()
     }
 
+    /// The program has asked the terminal to bracket what is pasted.
+    pub fn brackets_pastes(&self) -> bool {
+        self.parser.screen().bracketed_paste()
+    }
+
     /// A prompt waits for a line: the cursor is right behind it and nothing is typed.
     pub fn is_at_prompt(&self, prompt: &str) -> bool {
         let row = self.cursor_row();

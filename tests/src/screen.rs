@@ -139,8 +139,9 @@ impl Screen {
         self.wait_until("Enter", |capture| capture.raw().len() > before);
     }
 
-    /// Pastes a text as terminals do that know bracketed paste.
+    /// Pastes a text as terminals do that were told to bracket it.
     pub fn paste(&self, text: &str) {
+        self.wait_until("bracketed paste", |capture| capture.brackets_pastes());
         self.key(&format!("\x1b[200~{text}\x1b[201~"));
     }
 

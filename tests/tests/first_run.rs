@@ -186,3 +186,20 @@ fn files_are_their_owners_only() {
     let socket = std::fs::symlink_metadata(anna.socket()).expect("the socket");
     assert_eq!(socket.permissions().mode() & 0o077, 0);
 }
+
+/// A daemon without sessions stops at once: the answer must not be lost on the way.
+#[test]
+fn regression_quit_is_answered_and_told_to_everybody_who_looks_on() {
+    let world = World::new();
+    let mut anna = Daemon::start(&world, "anna");
+    for round in 0..25 {
+        anna.in_lobby();
+        let tail = anna.ctl().follow(&["tail", "lobby"]);
+        anna.until("it looks on", |state| (state.daemon.as_ref()?.attached >= 2).then_some(()));
+        let ran = anna.ctl().run(&["quit"], b"");
+        assert_eq!(ran.code, 0, "round {round}: {ran:?}");
+        drop(tail.rest());
+        assert!(anna.ended().success());
+        anna.start_again();
+    }
+}

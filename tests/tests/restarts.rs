@@ -1,9 +1,10 @@
 //! A daemon is killed and comes back: every line arrives once and in order, whoever was away.
 #![cfg(unix)]
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use chat_tests::{Daemon, Lobbyd, World};
+use chat_tests::{Ctl, Daemon, Lobbyd, Screen, World};
 
 const LINES: usize = 500;
 const KILLS: usize = 4;
@@ -13,9 +14,9 @@ fn numbered(count: usize) -> Vec<String> {
 }
 
 /// Sends numbered lines through one `attach`, as a script does: each is on the daemon's disk before the next is read.
-fn send_all(from: &Daemon, to: &str, count: usize) {
+fn send_all(from: &Ctl, to: &str, count: usize) {
     let script = numbered(count).join("\n") + "\n";
-    let ran = from.ctl().run(&["--plain", "attach", to], script.as_bytes());
+    let ran = from.run(&["--plain", "attach", to], script.as_bytes());
     assert_eq!(ran.code, 0, "{ran:?}");
 }
 
@@ -32,13 +33,15 @@ fn a_daemon_that_is_killed_again_and_again_gets_every_line_once_and_in_order() {
     let world = World::new();
     let [anna, mut bobby] = pair(&world);
     anna.ctl().ok(&["fork", "bobby"]);
-    anna.connected_to("bobby");
+    bobby.connected_to("anna");
+    let screen = Screen::open(&bobby.ctl().pty(&["attach", "anna"]));
+    screen.wait_for_prompt("[1 P~> anna");
     thread::scope(|scope| {
-        let sending = scope.spawn(|| send_all(&anna, "bobby", LINES));
+        let sending = scope.spawn(|| send_all(&anna.ctl(), "bobby", LINES));
         for kill in 1..=KILLS {
             // Somewhere in the middle of the stream, later each time.
             let enough = (LINES / (KILLS + 1) * kill) as u64;
-            bobby.until("some lines", |state| (state.session("anna")?.unread >= enough).then_some(()));
+            bobby.until("some lines", |state| (state.session("anna")?.head.0 >= enough).then_some(()));
             bobby.kill();
             bobby.start_again();
         }
@@ -52,6 +55,52 @@ fn a_daemon_that_is_killed_again_and_again_gets_every_line_once_and_in_order() {
     let rows = anna.ctl().rows(&["history", "bobby", "--after", "0"]);
     assert_eq!(rows.len(), LINES);
     assert!(rows.iter().all(|row| row["state"] == "delivered" && row["mine"] == true));
+    // The terminal has gone through it all, and so has what it shows.
+    screen.wait_for(&format!("P~> <anna> line {LINES}"));
+    let rows = screen.rows();
+    let shown: Vec<&str> =
+        rows.iter().filter_map(|row| row.split_once("P~> <anna> ")).map(|(_, text)| text).collect();
+    assert_eq!(shown, numbered(LINES));
+}
+
+#[test]
+fn two_daemons_killed_in_turn_while_both_write_lose_and_repeat_nothing() {
+    const EACH: usize = 300;
+    let world = World::new();
+    let [mut anna, mut bobby] = pair(&world);
+    anna.ctl().ok(&["fork", "bobby"]);
+    bobby.connected_to("anna");
+    let done = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for (ctl, peer) in [(anna.ctl(), "bobby"), (bobby.ctl(), "anna")] {
+            let done = &done;
+            scope.spawn(move || {
+                send_all(&ctl, peer, EACH);
+                done.fetch_add(1, Ordering::Relaxed);
+            });
+        }
+        // Each script is attached: a script that finds no daemon at its start would start another one.
+        for daemon in [&anna, &bobby] {
+            daemon.until("a script", |state| {
+                let attached = state.daemon.as_ref()?.attached >= 2;
+                (attached || done.load(Ordering::Relaxed) > 0).then_some(())
+            });
+        }
+        for kill in 0..12 {
+            let (victim, peer) = if kill % 2 == 0 { (&mut anna, "bobby") } else { (&mut bobby, "anna") };
+            victim.kill();
+            victim.start_again();
+            if kill % 3 == 0 && done.load(Ordering::Relaxed) == 0 {
+                victim.connected_to(peer);
+            }
+        }
+    });
+    for (daemon, peer) in [(&anna, "bobby"), (&bobby, "anna")] {
+        daemon.until("all delivered", |state| (state.session(peer)?.queued == 0).then_some(()));
+    }
+    assert_eq!(anna.ctl().received("bobby"), numbered(EACH));
+    assert_eq!(bobby.ctl().received("anna"), numbered(EACH));
+    assert_eq!(anna.ctl().texts("bobby").len(), 2 * EACH);
 }
 
 #[test]

@@ -193,3 +193,36 @@ fn a_text_that_is_too_long_is_refused_and_kept() {
     let received = pair.bobby.ctl().received("anna");
     assert!(received == [text], "{} bytes", received[0].len());
 }
+
+#[test]
+fn tab_completes_commands_and_names() {
+    let pair = Pair::new();
+    pair.anna.sees_users(2);
+    let screen = pair.anna.screen();
+    screen.type_text("\\sea");
+    screen.key("\t");
+    screen.wait_until("a command", |capture| capture.cursor_row().contains("\\search "));
+    screen.key("\x15\\sw bo\t");
+    screen.wait_until("a name", |capture| capture.cursor_row().contains("\\sw bobby"));
+    screen.enter();
+    screen.wait_for_prompt("[1 P~> bobby]");
+}
+
+#[test]
+fn older_lines_and_found_lines_are_shown_again() {
+    let pair = Pair::new();
+    let screen = pair.in_session();
+    for text in ["red apples", "green pears", "red pears"] {
+        pair.bobby_says(text);
+    }
+    screen.wait_for("P~> <bobby> red pears");
+    screen.type_line("\\history 2");
+    screen.wait_for_times("P~> <bobby> red pears", 2);
+    assert_eq!((screen.count("<bobby> red apples"), screen.count("<bobby> green pears")), (1, 2));
+    screen.type_line("\\search RED");
+    screen.wait_for("[1 bobby] <bobby> red apples");
+    let rows = screen.rows();
+    let place = |text: &str| rows.iter().position(|row| row.contains(text)).expect("found");
+    assert!(place("[1 bobby] <bobby> red pears") < place("[1 bobby] <bobby> red apples"), "newest first");
+    assert_eq!(screen.count("[1 bobby] <bobby> green"), 0);
+}

@@ -9,7 +9,7 @@ use proto::frame::{Codec, FrameError};
 use proto::hello::Versions;
 use proto::ipc::{Call, CallError, Changes, ErrorCode, Hit, Range, Reply, SessionRef, ToClient, ToDaemon};
 use tokio::io::{ReadHalf, WriteHalf};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Duration, timeout};
 use tokio_util::codec::{FramedRead, FramedWrite};
 use tokio_util::sync::CancellationToken;
@@ -46,11 +46,11 @@ pub(super) async fn run(stream: Stream, context: Context, shutdown: Cancellation
     }
     let (queue, waiting) = mpsc::channel(QUEUE);
     let watch = Arc::new(Notify::new());
+    let (busy, mut is_busy) = watch::channel(false);
     let ended = tokio::select! {
-        biased; // what was answered is queued before the goodbye is written
-        () = read_all(requests, &context, queue.clone(), Arc::clone(&watch)) => "the client left",
+        () = read_all(requests, &context, queue.clone(), Arc::clone(&watch), busy) => "the client left",
         () = tell_changes(&context, queue, &watch) => "the core is gone",
-        outcome = write_all(answers, waiting, &context, &shutdown) => match outcome {
+        outcome = write_all(answers, waiting, &context, &shutdown, &mut is_busy) => match outcome {
             Ok(()) => "the daemon stops",
             Err(_) => "the client takes nothing",
         },
@@ -80,28 +80,35 @@ async fn greet(requests: &mut Requests, answers: &mut Answers) -> Result<bool, F
     }
 }
 
+/// Answers question by question. `busy` while one has no answer in the queue yet.
 async fn read_all(
     mut requests: Requests,
     context: &Context,
     queue: mpsc::Sender<ToClient>,
     watch: Arc<Notify>,
+    busy: watch::Sender<bool>,
 ) {
     while let Some(request) = requests.next().await {
+        busy.send_replace(true);
         let (id, reply) = match request {
             Ok(ToDaemon::Request { id, call: Call::Watch }) => {
                 watch.notify_one();
                 (id, Reply::Done)
             }
-            Ok(ToDaemon::Request { id, call }) => match answer(call, context).await {
-                Ok(reply) => (id, reply),
-                Err(CoreGone) => return std::future::pending().await, // the goodbye is on its way
-            },
+            Ok(ToDaemon::Request { id, call }) => {
+                let Ok(reply) = answer(call, context).await else {
+                    busy.send_replace(false);
+                    return std::future::pending().await; // the goodbye is on its way
+                };
+                (id, reply)
+            }
             Ok(ToDaemon::Hello { .. }) => return debug!("a second hello"),
             Err(error) => return debug!(%error, "a request could not be read"),
         };
         if queue.send(ToClient::Reply { id, reply }).await.is_err() {
             return;
         }
+        busy.send_replace(false);
     }
 }
 
@@ -202,12 +209,14 @@ fn parts(changes: Changes) -> impl Iterator<Item = Changes> {
     })
 }
 
-/// Writes what waits; says goodbye when the daemon stops.
+/// Writes what waits; says goodbye when the daemon stops, after the answer that is still on its way: it may be the
+/// one to `quit`.
 async fn write_all(
     mut answers: Answers,
     mut waiting: mpsc::Receiver<ToClient>,
     context: &Context,
     shutdown: &CancellationToken,
+    is_busy: &mut watch::Receiver<bool>,
 ) -> Result<(), FrameError> {
     loop {
         tokio::select! {
@@ -223,8 +232,23 @@ async fn write_all(
         }
         SinkExt::<&ToClient>::flush(&mut answers).await?;
     }
+    loop {
+        tokio::select! {
+            biased;
+            Some(message) = waiting.recv() => answers.feed(&message).await?,
+            () = idle(is_busy) => break,
+        }
+    }
+    while let Ok(message) = waiting.try_recv() {
+        answers.feed(&message).await?;
+    }
     let quit = context.seen.borrow().stop == Some(Stop::Quit);
     answers.send(&ToClient::Goodbye { quit }).await
+}
+
+/// Until no question waits for its answer, or nobody asks any more.
+async fn idle(is_busy: &mut watch::Receiver<bool>) {
+    is_busy.wait_for(|busy| !*busy).await.ok();
 }
 
 /// A watching client, counted as long as it lives.
