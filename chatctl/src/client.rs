@@ -166,6 +166,11 @@ impl Client {
         }
     }
 
+    /// The user has signed the daemon off: that it is gone is no failure.
+    pub fn is_signed_off(&self) -> bool {
+        self.goodbye == Some(true)
+    }
+
     /// Asks for the state of everything.
     pub async fn state(&mut self) -> Result<Box<Changes>, Failure> {
         match self.call(Call::State).await? {

@@ -132,6 +132,7 @@ fn a_daemon_that_crashes_gets_every_line_once() {
     daemon.with(|world| assert_eq!(world.texts(0), ["one", "while you were away", "two"]));
     assert_eq!(text.matches("> bobby: while you were away\n").count(), 1, "{text}");
     assert_eq!(text.matches(">>> daemon went away, trying again\n").count(), 1, "{text}");
+    assert_eq!(text.matches(">>> daemon is back\n").count(), 1, "{text}");
 }
 
 #[test]

@@ -84,7 +84,8 @@ impl Core {
     }
 
     fn post(&mut self, mid: Mid, at: WallMs, text: Text) -> Answer {
-        if self.room.queued() >= MAX_QUEUED {
+        let known = self.store.find(LogId::LOBBY, &self.me.key, mid)?.is_some();
+        if self.room.queued() >= MAX_QUEUED && !known {
             return refuse(
                 ErrorCode::Busy,
                 "Too many lines wait for the lobby already; try again when it is back",

@@ -1,5 +1,7 @@
 //! The key of a named lobby: remembered with its address from the first welcome on.
 
+use std::time::Duration;
+
 use proto::ids::Key;
 use proto::ipc::{ErrorCode, LobbyState, Reply};
 
@@ -35,7 +37,7 @@ impl Core {
             return Ok(true);
         };
         self.lobby_key.changed = Some(key);
-        self.effects.push(Effect::LobbyClose);
+        self.effects.push(Effect::LobbyClose(Duration::ZERO));
         let text = format!(
             "the key of the lobby {} HAS CHANGED. Someone may be posing as the lobby, or it was set up anew. \
              Nothing was sent. Known key {}, new key {}. Ask who runs it, then: chatctl trust lobby",

@@ -11,6 +11,9 @@ use proto::name::Name;
 /// and some take longer.
 const MISSING_GRACE: Duration = Duration::from_secs(30);
 
+/// Most members that a lobby can have, as far as this daemon goes along.
+const MAX_MEMBERS: usize = 50_000;
+
 /// What the person is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Notice {
@@ -64,6 +67,11 @@ impl Presence {
             }
         }
         notices
+    }
+
+    /// The list that arrives is longer than any lobby's.
+    pub(super) fn is_flooded(&self) -> bool {
+        self.pages.len() > MAX_MEMBERS
     }
 
     /// Changes since the last word on it.

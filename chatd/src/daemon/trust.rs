@@ -25,13 +25,24 @@ impl Core {
         Ok(())
     }
 
+    /// Says who is new, and whose name they come under where that is somebody else's.
     fn greet_newcomer(&mut self, log: LogId, key: Key) -> Result<(), StoreError> {
-        let Some(name) = self.pins.get(&key).map(|pin| pin.name.clone()) else { return Ok(()) };
+        let Some(session) = self.sessions.get(&log) else { return Ok(()) };
+        let (name, key_shown) = (session.name(), fingerprint(&key));
+        let claim = self.room.name_of(&key).or(session.claim());
+        let warning = claim.filter(|claim| self.pins.against(claim, &key).is_some()).map(|claim| {
+            format!(
+                "WARNING: {name} comes as {claim}, but does not have the key of the {claim} you know. Someone may be \
+                 posing as {claim}, or {claim} has a new machine"
+            )
+        });
         let text = format!(
-            "{name} is new to you. Key {}  Nobody has checked it: compare codes with  \\verify {name}",
-            fingerprint(&key)
+            "{name} is new to you. Key {key_shown}  Nobody has checked it: compare codes with  \\verify {name}"
         );
-        self.notice(log, text)
+        for text in warning.into_iter().chain([text]) {
+            self.notice(log, text)?;
+        }
+        Ok(())
     }
 
     /// Tells the person that a known name has another key, in rows of which each is a warning of its own.

@@ -7,10 +7,10 @@ use futures_util::{SinkExt, StreamExt};
 use interprocess::local_socket::tokio::Stream;
 use proto::frame::{Codec, FrameError};
 use proto::hello::Versions;
-use proto::ipc::{Call, CallError, ErrorCode, Hit, Range, Reply, SessionRef, ToClient, ToDaemon};
+use proto::ipc::{Call, CallError, Changes, ErrorCode, Hit, Range, Reply, SessionRef, ToClient, ToDaemon};
 use proto::name::Name;
 use tokio::io::{ReadHalf, WriteHalf};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{Duration, timeout};
 use tokio_util::codec::{FramedRead, FramedWrite};
@@ -26,6 +26,8 @@ use crate::store::{LogId, Progress, StoreError};
 const QUEUE: usize = 16;
 /// Time for the hello.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
+/// Most rows in one message of changes.
+const ROWS: usize = 64;
 /// Most words of one search.
 const MAX_WORDS: usize = 16;
 
@@ -47,10 +49,11 @@ pub(super) async fn run(stream: Stream, context: Context, shutdown: Cancellation
     }
     let (queue, waiting) = mpsc::channel(QUEUE);
     let watch = Arc::new(Notify::new());
+    let (busy, mut is_busy) = watch::channel(false);
     let ended = tokio::select! {
-        () = read_all(requests, &context, queue.clone(), Arc::clone(&watch)) => "the client left",
+        () = read_all(requests, &context, queue.clone(), Arc::clone(&watch), busy) => "the client left",
         () = tell_changes(&context, queue, &watch) => "the core is gone",
-        outcome = write_all(answers, waiting, &context, &shutdown) => match outcome {
+        outcome = write_all(answers, waiting, &context, &shutdown, &mut is_busy) => match outcome {
             Ok(()) => "the daemon stops",
             Err(_) => "the client takes nothing",
         },
@@ -80,28 +83,35 @@ async fn greet(requests: &mut Requests, answers: &mut Answers) -> Result<bool, F
     }
 }
 
+/// Answers question by question. `busy` while one has no answer in the queue yet.
 async fn read_all(
     mut requests: Requests,
     context: &Context,
     queue: mpsc::Sender<ToClient>,
     watch: Arc<Notify>,
+    busy: watch::Sender<bool>,
 ) {
     while let Some(request) = requests.next().await {
+        busy.send_replace(true);
         let (id, reply) = match request {
             Ok(ToDaemon::Request { id, call: Call::Watch }) => {
                 watch.notify_one();
                 (id, Reply::Done)
             }
-            Ok(ToDaemon::Request { id, call }) => match answer(call, context).await {
-                Ok(reply) => (id, reply),
-                Err(CoreGone) => return std::future::pending().await, // the goodbye is on its way
-            },
+            Ok(ToDaemon::Request { id, call }) => {
+                let Ok(reply) = answer(call, context).await else {
+                    busy.send_replace(false);
+                    return std::future::pending().await; // the goodbye is on its way
+                };
+                (id, reply)
+            }
             Ok(ToDaemon::Hello { .. }) => return debug!("a second hello"),
             Err(error) => return debug!(%error, "a request could not be read"),
         };
         if queue.send(ToClient::Reply { id, reply }).await.is_err() {
             return;
         }
+        busy.send_replace(false);
     }
 }
 
@@ -189,9 +199,10 @@ async fn tell_changes(context: &Context, queue: mpsc::Sender<ToClient>, watch: &
         let Ok((version, changes)) = ask(context, |reply| Event::Changes(since, reply)).await else {
             return std::future::pending().await; // the goodbye is on its way
         };
-        let nothing = changes.daemon.is_none() && changes.sessions.is_empty() && changes.closed.is_empty();
-        if !nothing && queue.send(ToClient::Changed(Box::new(changes))).await.is_err() {
-            return;
+        for part in parts(changes) {
+            if queue.send(ToClient::Changed(Box::new(part))).await.is_err() {
+                return;
+            }
         }
         since = version;
         if seen.changed().await.is_err() {
@@ -200,12 +211,27 @@ async fn tell_changes(context: &Context, queue: mpsc::Sender<ToClient>, watch: &
     }
 }
 
-/// Writes what waits; says goodbye when the daemon stops.
+/// Changes in parts that each fit into a frame, none where nothing changed. Numbers that are free again come last.
+fn parts(changes: Changes) -> impl Iterator<Item = Changes> {
+    let Changes { mut daemon, sessions, mut closed } = changes;
+    let mut sessions = sessions.into_iter().peekable();
+    std::iter::from_fn(move || {
+        let rows: Vec<_> = sessions.by_ref().take(ROWS).collect();
+        let closed = if sessions.peek().is_none() { std::mem::take(&mut closed) } else { Vec::new() };
+        let part = Changes { daemon: daemon.take(), sessions: rows, closed };
+        let nothing = part.daemon.is_none() && part.sessions.is_empty() && part.closed.is_empty();
+        (!nothing).then_some(part)
+    })
+}
+
+/// Writes what waits; says goodbye when the daemon stops, after the answer that is still on its way: it may be the
+/// one to `quit`.
 async fn write_all(
     mut answers: Answers,
     mut waiting: mpsc::Receiver<ToClient>,
     context: &Context,
     shutdown: &CancellationToken,
+    is_busy: &mut watch::Receiver<bool>,
 ) -> Result<(), FrameError> {
     loop {
         tokio::select! {
@@ -221,8 +247,23 @@ async fn write_all(
         }
         SinkExt::<&ToClient>::flush(&mut answers).await?;
     }
+    loop {
+        tokio::select! {
+            biased;
+            Some(message) = waiting.recv() => answers.feed(&message).await?,
+            () = idle(is_busy) => break,
+        }
+    }
+    while let Ok(message) = waiting.try_recv() {
+        answers.feed(&message).await?;
+    }
     let quit = context.seen.borrow().stop == Some(Stop::Quit);
     answers.send(&ToClient::Goodbye { quit }).await
+}
+
+/// Until no question waits for its answer, or nobody asks any more.
+async fn idle(is_busy: &mut watch::Receiver<bool>) {
+    is_busy.wait_for(|busy| !*busy).await.ok();
 }
 
 /// A watching client, counted as long as it lives.

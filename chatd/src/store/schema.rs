@@ -161,16 +161,4 @@ mod tests {
             assert_eq!(store.logs().expect("logs").len(), 2);
         }
     }
-
-    #[test]
-    fn a_database_of_a_later_version_is_left_alone() {
-        let dir = tempfile::tempdir().expect("tempdir");
-        let path = dir.path().join("history.db");
-        let db = Connection::open(&path).expect("opens");
-        db.pragma_update(None, "user_version", SCHEMA + 1).expect("a later version");
-        assert!(matches!(Store::open(&path), Err(StoreError::Newer { found, .. }) if found == SCHEMA + 1));
-        let tables: i64 =
-            db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).expect("count");
-        assert_eq!(tables, 0);
-    }
 }

@@ -152,7 +152,7 @@ impl Bench {
 
     /// A lobby with that key welcomes us and says who is there.
     pub(super) fn lobby(&mut self, lobby: Key, members: &[(u8, &str)]) {
-        self.step(Event::LobbyUp { hosted: false, key: lobby });
+        self.step(Event::LobbyUp { link: 1, hosted: false, key: lobby });
         let welcome = Welcome {
             version: 1,
             features: Vec::new(),

@@ -138,16 +138,16 @@ fn a_caller_who_opened_nothing_holds_no_name_against_the_lobby() {
 #[test]
 fn a_lobby_with_another_key_is_told_nothing_until_the_person_accepts_it() {
     let hellos = |bench: &Bench| {
-        bench.effects.iter().filter(|effect| matches!(effect, Effect::Lobby(ToLobby::Hello(_)))).count()
+        bench.effects.iter().filter(|effect| matches!(effect, Effect::Lobby(_, ToLobby::Hello(_)))).count()
     };
     let mut bench = Bench::new();
     bench.lobby(LOBBY, &[]);
     let mut bench = bench.restart();
     let trust = || Call::Trust { who: SessionRef::Number(proto::ids::SessionNo::LOBBY) };
     assert_eq!(bench.refused(trust()).code, ErrorCode::Invalid);
-    bench.step(Event::LobbyUp { hosted: false, key: key(201) });
+    bench.step(Event::LobbyUp { link: 1, hosted: false, key: key(201) });
     assert_eq!(hellos(&bench), 0);
-    assert!(bench.effects.iter().any(|effect| matches!(effect, Effect::LobbyClose)));
+    assert!(bench.effects.iter().any(|effect| matches!(effect, Effect::LobbyClose(_))));
     bench.step(Event::LobbyDown { reason: "closed".to_owned() });
     let lobby = bench.state().daemon.expect("a row").lobby;
     let trouble = lobby.trouble.expect("is told");
@@ -161,7 +161,7 @@ fn a_lobby_with_another_key_is_told_nothing_until_the_person_accepts_it() {
     bench.lobby(key(201), &[]);
     assert_eq!(bench.state().daemon.expect("a row").lobby.state, LobbyState::Connected);
     let mut bench = bench.restart();
-    bench.step(Event::LobbyUp { hosted: false, key: LOBBY });
+    bench.step(Event::LobbyUp { link: 1, hosted: false, key: LOBBY });
     assert_eq!(hellos(&bench), 0, "the former key is the strange one now");
 }
 
@@ -173,7 +173,7 @@ fn the_lobby_of_the_machine_changes_hands_without_a_word() {
     bench.setup.named = false;
     let mut bench = bench.restart();
     bench.lobby(key(201), &[]);
-    assert!(!bench.effects.iter().any(|effect| matches!(effect, Effect::LobbyClose)));
+    assert!(!bench.effects.iter().any(|effect| matches!(effect, Effect::LobbyClose(_))));
     assert_eq!(bench.state().daemon.expect("a row").lobby.state, LobbyState::Connected);
 }
 
