@@ -34,8 +34,8 @@ pub(super) enum Refusal {
 #[derive(Debug)]
 pub(super) struct Roster {
     records: HashMap<Key, Record>,
-    /// Whose a name is, by its folded form.
-    names: HashMap<String, Key>,
+    /// Whose a name is, by what it looks like: no two keys have names that could be taken for each other.
+    looks: HashMap<String, Key>,
     present: usize,
     /// Who counts as present without a link, by when that ends.
     leaving: BTreeSet<(Instant, Key)>,
@@ -84,7 +84,7 @@ impl Roster {
     pub(super) fn new(config: &LobbyConfig) -> Self {
         Self {
             records: HashMap::new(),
-            names: HashMap::new(),
+            looks: HashMap::new(),
             present: 0,
             leaving: BTreeSet::new(),
             absent: BTreeSet::new(),
@@ -119,7 +119,7 @@ impl Roster {
             Some((old, state)) => self.unseat(&old, state, silent),
             None => None,
         };
-        self.names.insert(member.name.folded(), key);
+        self.looks.extend(member.name.skeletons().into_iter().map(|look| (look, key)));
         self.records.insert(key, Record { member: member.clone(), state: State::Linked { link, addr } });
         self.present += 1;
         if !silent {
@@ -131,7 +131,7 @@ impl Roster {
 
     /// Takes a known key out of all lists, so that it can be entered anew. Returns the link it had.
     fn unseat(&mut self, member: &Arc<Member>, state: State, silent: bool) -> Option<LinkNo> {
-        self.names.remove(&member.name.folded());
+        self.free(&member.name);
         let link = match state {
             State::Absent { departure } => {
                 self.absent.remove(&(departure, member.key));
@@ -151,10 +151,28 @@ impl Roster {
     }
 
     /// The wished name if it is free or the key's own, else the first numbered form of which that holds.
+    ///
+    /// Who wishes for what only looks like somebody's name gets a number behind *that* spelling: the number tells the
+    /// two apart, and everybody can type it. A name in letters of its own would still pass for the owner's at a glance.
     fn grant(&self, key: Key, wished: &Name) -> Result<Name, Refusal> {
-        let free = |name: &Name| self.names.get(&name.folded()).is_none_or(|owner| *owner == key);
-        let mut forms = (2..=MAX_SUFFIX).map(|n| wished.with_suffix(n));
-        if free(wished) { Ok(wished.clone()) } else { forms.find(free).ok_or(Refusal::NameTaken) }
+        let Some(owner) = self.owner(key, wished) else { return Ok(wished.clone()) };
+        let taken = &owner.name;
+        let base = if taken.folded() == wished.folded() { wished } else { taken };
+        let mut forms = (2..=MAX_SUFFIX).map(|n| base.with_suffix(n));
+        forms.find(|form| self.owner(key, form).is_none()).ok_or(Refusal::NameTaken)
+    }
+
+    /// Somebody else whose name is this one or looks like it.
+    fn owner(&self, key: Key, name: &Name) -> Option<&Arc<Member>> {
+        let owners = name.skeletons().into_iter().filter_map(|look| self.looks.get(&look));
+        let other = owners.copied().find(|owner| *owner != key)?;
+        self.records.get(&other).map(|record| &record.member)
+    }
+
+    fn free(&mut self, name: &Name) {
+        for look in name.skeletons() {
+            self.looks.remove(&look);
+        }
     }
 
     /// Forgets the longest absent where there are too many names.
@@ -162,7 +180,7 @@ impl Roster {
         while self.records.len() > self.max_known {
             let Some((_, key)) = self.absent.pop_first() else { return };
             if let Some(record) = self.records.remove(&key) {
-                self.names.remove(&record.member.name.folded());
+                self.free(&record.member.name);
             }
         }
     }
@@ -266,8 +284,10 @@ impl Roster {
 
     /// Where the person of that name can be reached, if present.
     pub(super) fn contact(&self, name: &Name) -> Option<Contact> {
-        let record = self.records.get(self.names.get(&name.folded())?)?;
+        let record = self.records.get(self.looks.get(&name.skeleton())?)?;
         match record.state {
+            // Who looks like the one asked for is somebody else.
+            _ if record.member.name.folded() != name.folded() => None,
             State::Linked { addr, .. } | State::Dropped { addr, .. } => {
                 Some(Contact { member: (*record.member).clone(), addrs: addr.into_iter().collect() })
             }
