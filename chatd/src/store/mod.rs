@@ -25,6 +25,7 @@ pub use logs::{LogId, LogRow};
 pub use positions::{InRow, OutRow};
 pub use reader::{Progress, Reader};
 pub use schema::SCHEMA;
+pub(crate) use schema::check_sqlite;
 
 /// Why the database could not be used.
 #[derive(Debug, thiserror::Error)]
