@@ -211,6 +211,7 @@ impl World {
                     fingerprint: format!("SHA256:{user}"),
                     trust: if self.verified.contains(user) { Trust::Verified } else { Trust::Pinned },
                     is_self: self.daemon.as_ref().is_some_and(|daemon| daemon.name == *user),
+                    lookalike: None,
                 };
                 Reply::Users { users: self.users.iter().map(row).collect(), more: false }
             }

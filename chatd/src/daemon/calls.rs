@@ -8,6 +8,7 @@ use proto::text::Text;
 use tokio::sync::oneshot;
 
 use super::core::cx;
+use super::looks::Looks;
 use super::room::Why;
 use super::{Core, Effect, Place};
 use crate::identity::fingerprint;
@@ -188,17 +189,20 @@ impl Core {
             return Err(CallError { code: ErrorCode::NoPeer, message });
         }
         let mut members = self.room.members_after(after);
-        let users = members.by_ref().take(PAGE_MEMBERS).map(|(name, key)| self.user(name, key)).collect();
+        let looks = self.known_looks();
+        let user = |(name, key)| self.user(&looks, name, key);
+        let users = members.by_ref().take(PAGE_MEMBERS).map(user).collect();
         Ok(Reply::Users { users, more: members.next().is_some() })
     }
 
-    fn user(&self, name: &Name, key: Key) -> UserRow {
+    fn user(&self, known: &Looks, name: &Name, key: Key) -> UserRow {
         UserRow {
             name: name.clone(),
             key,
             fingerprint: fingerprint(&key),
             trust: self.pins.trust(name, &key),
             is_self: key == self.me.key,
+            lookalike: self.lookalike(known, key, name),
         }
     }
 

@@ -10,6 +10,7 @@ use proto::lobby::{Contact, FromLobby, MemberHello, ToLobby, Welcome};
 use proto::name::Name;
 use rand::RngExt;
 
+use super::looks::Looks;
 use super::presence::Notice;
 use super::room::{Asked, Why};
 use super::{Core, Effect};
@@ -136,17 +137,22 @@ impl Core {
         for key in came {
             self.poke_key(key);
         }
+        let anybody_new = notices.iter().any(|notice| matches!(notice, Notice::Joined(..)));
+        let known = if anybody_new { self.known_looks() } else { Looks::default() };
         for notice in notices {
-            let (kind, name) = match notice {
-                Notice::Joined(name) => (EntryKind::Joined, name),
-                Notice::Left(name) => (EntryKind::Left, name),
+            let (kind, name, text) = match notice {
+                Notice::Joined(key, name) => {
+                    let lookalike = self.lookalike(&known, key, &name);
+                    (EntryKind::Joined, name, lookalike.map_or(String::new(), String::from))
+                }
+                Notice::Left(name) => (EntryKind::Left, name, String::new()),
             };
             let entry = NewEntry {
                 author: Author::Daemon(Some(name)),
                 mid: self.new_mid(),
                 kind,
                 at: self.now.wall,
-                text: String::new(),
+                text,
                 seen: None,
             };
             self.room.log.append_other(&mut self.store, &entry)?;

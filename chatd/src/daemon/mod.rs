@@ -11,6 +11,7 @@ mod core;
 mod event;
 mod lobby_link;
 mod lobby_pin;
+mod looks;
 mod pins;
 mod presence;
 mod room;

@@ -7,6 +7,8 @@ use proto::ids::Key;
 use proto::lobby::Member;
 use proto::name::Name;
 
+use super::looks::Looks;
+
 /// How long after a reconnect a member may be missing before it is said to have left: everybody reconnects at once,
 /// and some take longer.
 const MISSING_GRACE: Duration = Duration::from_secs(30);
@@ -18,7 +20,7 @@ const MAX_MEMBERS: usize = 50_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Notice {
     /// Somebody came.
-    Joined(Name),
+    Joined(Key, Name),
     /// Somebody is gone.
     Left(Name),
 }
@@ -29,6 +31,7 @@ pub(super) struct Presence {
     /// This daemon's own key: its comings and goings are no news to it.
     me: Key,
     present: BTreeMap<Key, Name>,
+    looks: Looks,
     /// Were there before the link broke, are not on the list since; gone for good at the time beside them.
     missing: BTreeMap<Key, (Name, Duration)>,
     /// Pages of the list that has begun to arrive.
@@ -40,7 +43,8 @@ pub(super) struct Presence {
 impl Presence {
     /// Nobody yet.
     pub(super) fn new(me: Key) -> Self {
-        Self { me, present: BTreeMap::new(), missing: BTreeMap::new(), pages: Vec::new(), known: false }
+        let (present, looks) = (BTreeMap::new(), Looks::default());
+        Self { me, present, looks, missing: BTreeMap::new(), pages: Vec::new(), known: false }
     }
 
     /// One page of the whole list. The notices are there when it was the last page; the first list of all has none.
@@ -52,6 +56,7 @@ impl Presence {
         let listed: BTreeMap<Key, Name> =
             self.pages.drain(..).map(|member| (member.key, member.name)).collect();
         let before = std::mem::replace(&mut self.present, listed.clone());
+        self.looks = listed.iter().map(|(key, name)| (*key, name.clone())).collect();
         if !std::mem::replace(&mut self.known, true) {
             return Vec::new();
         }
@@ -78,12 +83,19 @@ impl Presence {
     pub(super) fn change(&mut self, joined: Vec<Member>, left: Vec<Member>) -> Vec<Notice> {
         let mut notices = Vec::new();
         for member in left.into_iter().filter(|member| member.key != self.me) {
-            let was =
-                self.present.remove(&member.key).or(self.missing.remove(&member.key).map(|(name, _)| name));
+            let present = self.present.remove(&member.key);
+            if let Some(name) = &present {
+                self.looks.remove(member.key, name);
+            }
+            let was = present.or(self.missing.remove(&member.key).map(|(name, _)| name));
             notices.extend(was.map(Notice::Left));
         }
         for member in joined {
             let before = self.present.insert(member.key, member.name.clone());
+            if let Some(name) = &before {
+                self.looks.remove(member.key, name);
+            }
+            self.looks.add(member.key, &member.name);
             if before.as_ref() != Some(&member.name) {
                 notices.extend(self.came(member.key, member.name, before));
             }
@@ -99,8 +111,8 @@ impl Presence {
         let before = before.or(self.missing.remove(&key).map(|(name, _)| name));
         match before {
             Some(before) if before == name => Vec::new(),
-            Some(before) => vec![Notice::Left(before), Notice::Joined(name)],
-            None => vec![Notice::Joined(name)],
+            Some(before) => vec![Notice::Left(before), Notice::Joined(key, name)],
+            None => vec![Notice::Joined(key, name)],
         }
     }
 
@@ -124,6 +136,11 @@ impl Presence {
     /// The name of a key that is present.
     pub(super) fn name_of(&self, key: &Key) -> Option<&Name> {
         self.present.get(key)
+    }
+
+    /// Somebody else present whose name looks like this one.
+    pub(super) fn like(&self, key: Key, name: &Name) -> Option<&Name> {
+        self.looks.like(key, name)
     }
 
     /// The member of a name; case does not count.
@@ -154,8 +171,8 @@ mod tests {
         Member { key: Key([id; 32]), name: Name::new(name).expect("name") }
     }
 
-    fn joined(name: &str) -> Notice {
-        Notice::Joined(Name::new(name).expect("name"))
+    fn joined(id: u8, name: &str) -> Notice {
+        Notice::Joined(Key([id; 32]), Name::new(name).expect("name"))
     }
 
     fn left(name: &str) -> Notice {
@@ -169,7 +186,7 @@ mod tests {
         let mut presence = Presence::new(Key([0; 32]));
         assert!(presence.page(vec![member(1, "anna")], true, START).is_empty());
         assert!(presence.page(vec![member(2, "bobby")], false, START).is_empty());
-        assert_eq!(presence.change(vec![member(3, "carol")], vec![]), [joined("carol")]);
+        assert_eq!(presence.change(vec![member(3, "carol")], vec![]), [joined(3, "carol")]);
         assert_eq!(presence.change(vec![], vec![member(2, "bobby")]), [left("bobby")]);
     }
 
@@ -198,6 +215,6 @@ mod tests {
     fn who_returns_under_another_name_left_and_joined() {
         let mut presence = Presence::new(Key([0; 32]));
         presence.page(vec![member(1, "anna")], false, START);
-        assert_eq!(presence.change(vec![member(1, "anna_2")], vec![]), [left("anna"), joined("anna_2")]);
+        assert_eq!(presence.change(vec![member(1, "anna_2")], vec![]), [left("anna"), joined(1, "anna_2")]);
     }
 }

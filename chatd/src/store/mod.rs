@@ -27,6 +27,7 @@ pub use pins::PinRow;
 pub use positions::{InRow, OutRow};
 pub use reader::{Progress, Reader};
 pub use schema::SCHEMA;
+pub(crate) use schema::check_sqlite;
 
 /// Why the database could not be used.
 #[derive(Debug, thiserror::Error)]

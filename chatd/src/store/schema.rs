@@ -98,15 +98,21 @@ FROM log WHERE peer IS NOT NULL AND name IS NOT NULL
 /// What each version adds, the first one first.
 const STEPS: [&str; 2] = [V1, V2];
 
+/// Refuses a SQLite that can corrupt its files.
+pub(crate) fn check_sqlite() -> Result<(), StoreError> {
+    if rusqlite::version_number() < OLDEST_SAFE_SQLITE {
+        return Err(StoreError::Sqlite { version: rusqlite::version().to_owned() });
+    }
+    Ok(())
+}
+
 /// Brings the tables to [`SCHEMA`], in one step that happens whole or not at all.
 ///
 /// # Errors
 ///
 /// [`StoreError::Newer`] where a later program made them; nothing is touched then.
 pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
-    if rusqlite::version_number() < OLDEST_SAFE_SQLITE {
-        return Err(StoreError::Sqlite { version: rusqlite::version().to_owned() });
-    }
+    check_sqlite()?;
     let found: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let known = usize::try_from(found).ok().and_then(|found| STEPS.get(found..));
     let Some(missing) = known else {

@@ -3,6 +3,7 @@
 mod host;
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -96,6 +97,8 @@ impl ToUplink {
 pub struct Uplink {
     /// Where the lobby is.
     pub target: Target,
+    /// Folder of a hosted lobby.
+    pub data: PathBuf,
     /// Who we are.
     pub identity: Arc<Identity>,
     /// Who is told.
