@@ -124,6 +124,30 @@ pub enum Command {
         #[arg(value_parser = session)]
         session: SessionRef,
     },
+    /// Says yes to a stranger who wants to talk with you, and prints the number of the session
+    Accept {
+        /// Who
+        #[arg(id = "peer", value_name = "NAME")]
+        name: Name,
+    },
+    /// Says no to a stranger, who may ask again
+    Decline {
+        /// Who
+        #[arg(id = "peer", value_name = "NAME")]
+        name: Name,
+    },
+    /// Ends what there is with somebody, who may not call again
+    Block {
+        /// Who
+        #[arg(id = "peer", value_name = "NAME")]
+        name: Name,
+    },
+    /// Lets somebody call again
+    Unblock {
+        /// Who
+        #[arg(id = "peer", value_name = "NAME")]
+        name: Name,
+    },
     /// Shows the code to compare with somebody: both of you see the same digits
     Verify {
         /// With whom

@@ -126,6 +126,8 @@ pub struct Status<'a> {
     sessions: usize,
     attached: u32,
     queued: u64,
+    /// Names of strangers who wait for the person's word.
+    requests: Vec<&'a str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -148,6 +150,7 @@ impl<'a> Status<'a> {
             sessions: open_sessions(all),
             attached: *attached,
             queued: queued(all),
+            requests: daemon.requests.iter().map(|peer| peer.name.as_str()).collect(),
         }
     }
 }
@@ -216,7 +219,7 @@ mod tests {
         };
         assert_eq!(
             json(&Status::of(&daemon, &all)),
-            r#"{"name":"anna","fingerprint":"SHA256:anna","version":"0.1.0","pid":1,"lobby":{"addr":"127.0.0.1:43210","state":"connected","hosted":false},"sessions":1,"attached":1,"queued":0}"#
+            r#"{"name":"anna","fingerprint":"SHA256:anna","version":"0.1.0","pid":1,"lobby":{"addr":"127.0.0.1:43210","state":"connected","hosted":false},"sessions":1,"attached":1,"queued":0,"requests":[]}"#
         );
     }
 }

@@ -9,7 +9,9 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use proto::display;
 use proto::ids::{SessionNo, WallMs};
-use proto::ipc::{Entry, EntryKind, Hit, LobbyState, Mode, Path, SessionRow, SessionState, Trust, UserRow};
+use proto::ipc::{
+    Entry, EntryKind, Hit, LobbyState, Mode, Path, Peer, SessionRow, SessionState, Trust, UserRow,
+};
 use proto::name::Name;
 
 /// How lines look.
@@ -223,6 +225,15 @@ pub fn hit(hit: &Hit, style: Style) -> String {
     let who = hit.entry.from.as_ref().map_or("?", Name::as_str);
     let head = format!("[{number} {title}] <{who}> ");
     style.said(&head, hit.entry.from.as_ref(), hit.entry.at, &hit.entry.text)
+}
+
+/// A stranger who waits for the person's word.
+pub fn request(peer: &Peer) -> String {
+    let caution = match peer.trust {
+        Trust::Changed => ", CAUTION: comes under the name of somebody you know, with another key",
+        Trust::New | Trust::Pinned | Trust::Verified => "",
+    };
+    format!("{} ({}{caution})", peer.name, display::line(&peer.fingerprint))
 }
 
 /// A new key is accepted; `former` is who had the name before.

@@ -170,7 +170,10 @@ fn lists_are_lines_or_objects() {
     let users = stdout(&bench.run(&["users", "--json"]));
     assert_eq!(users.lines().count(), 2);
     assert!(users.starts_with(r#"{"name":"anna","fingerprint":"SHA256:anna","trust":"pinned","self":true}"#));
-    assert!(stdout(&bench.run(&["status", "--json"])).contains(r#""sessions":1,"attached":1,"queued":0}"#));
+    assert!(
+        stdout(&bench.run(&["status", "--json"]))
+            .contains(r#""sessions":1,"attached":1,"queued":0,"requests":[]}"#)
+    );
 }
 
 #[test]
@@ -230,4 +233,13 @@ fn verify_shows_the_digits_and_notes_that_they_were_compared() {
         "bobby is verified: the key is the one you have compared\n"
     );
     assert!(stdout(&bench.run(&["users"])).contains("bobby (verified)\n"));
+}
+
+#[test]
+fn strangers_are_answered_by_name() {
+    let bench = Bench::new();
+    for command in ["decline", "block", "unblock"] {
+        assert_eq!(stdout(&bench.run(&[command, "carol"])), "");
+    }
+    assert_eq!(stdout(&bench.run(&["accept", "carol"])), "1\n");
 }

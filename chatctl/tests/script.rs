@@ -70,6 +70,20 @@ fn a_peer_is_verified_at_the_prompt() {
 }
 
 #[test]
+fn a_stranger_is_accepted_at_the_prompt_and_nothing_takes_the_focus() {
+    let dir = TempDir::new().expect("folder");
+    let daemon = Fake::start(dir.path(), "anna");
+    let mut child = attach(&dir, &[]);
+    type_in(&mut child, "\\accept carol\n\\block dave\n\\ss\nstill in the lobby\n");
+    let (output, text) = end(child);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    for line in [">>> carol is accepted\n", ">>> dave is blocked\n", "*0, broadcast chat in main lobby\n"] {
+        assert_eq!(text.matches(line).count(), 1, "{line:?} in {text}");
+    }
+    daemon.with(|world| assert_eq!(world.texts(0), ["still in the lobby"]));
+}
+
+#[test]
 fn the_refusals_are_told_and_are_the_exit_code() {
     let dir = TempDir::new().expect("folder");
     let _daemon = Fake::start(dir.path(), "anna");

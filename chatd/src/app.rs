@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::cli::Cli;
-use crate::daemon::{self, Core, Event, Seen, Setup};
+use crate::daemon::{self, Accept, Core, Event, Seen, Setup};
 use crate::identity::{Identity, fingerprint};
 use crate::link::socket;
 use crate::peer::net::PeerNet;
@@ -83,13 +83,7 @@ async fn serve(cli: &Cli, places: &Places) -> anyhow::Result<()> {
     let target = cli.target();
     let listener = listen(cli.listen, &target, &mut store)?;
     let listening = listener.local_addr().ok();
-    let setup = Setup {
-        key: identity.key(),
-        name: cli.name.clone(),
-        lobby: target.addr(),
-        named: matches!(target, Target::Named(_)),
-        listening,
-    };
+    let setup = setup(cli, &identity, &target, listening);
     let core = Core::load(setup, store, rand::make_rng(), daemon::now(started))?;
     let local = ipc::Server::bind(&places.socket).await?;
 
@@ -137,6 +131,20 @@ async fn serve(cli: &Cli, places: &Places) -> anyhow::Result<()> {
     tasks.close();
     timeout(DRAIN, tasks.wait()).await.ok(); // a hosted lobby says goodbye to its members
     Ok(outcome?)
+}
+
+/// What the core is made with.
+fn setup(cli: &Cli, identity: &Identity, target: &Target, listening: Option<SocketAddr>) -> Setup {
+    // On one machine everybody is somebody's neighbour; elsewhere a stranger asks first.
+    let accept = if target.is_local() { Accept::Anyone } else { Accept::Ask };
+    Setup {
+        key: identity.key(),
+        name: cli.name.clone(),
+        lobby: target.addr(),
+        named: matches!(target, Target::Named(_)),
+        accept: cli.accept.unwrap_or(accept),
+        listening,
+    }
 }
 
 /// The port of the last run if it is free, so that peers find us where we were, else any other.

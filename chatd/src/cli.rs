@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use proto::name::Name;
 
+use crate::daemon::Accept;
 use crate::uplink::{BUILT_IN, Target};
 
 /// Keeps your place in the lobby and your private sessions while no terminal is open.
@@ -29,6 +30,10 @@ pub struct Cli {
     /// Address at which peers reach you [default: this machine only where the lobby is local, else every address]
     #[arg(long, value_name = "ADDR[:PORT]", value_parser = listen_addr)]
     pub listen: Option<SocketAddr>,
+
+    /// Who may open a session with you; people you know always may [default: anyone where the lobby is local, else ask]
+    #[arg(long, value_name = "WHO")]
+    pub accept: Option<Accept>,
 
     /// Folder for keys, history and logs [default: as the platform has it]
     #[arg(long, value_name = "DIR")]

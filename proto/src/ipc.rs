@@ -146,6 +146,26 @@ pub enum Call {
         /// In which session.
         session: SessionRef,
     },
+    /// Says yes to a stranger who has opened a session. Answered by [`Reply::Forked`].
+    Accept {
+        /// Who.
+        name: Name,
+    },
+    /// Says no to a stranger, who may ask again. Answered by [`Reply::Done`].
+    Decline {
+        /// Who.
+        name: Name,
+    },
+    /// Ends what there is with somebody, and takes no connection of that key any more. Answered by [`Reply::Done`].
+    Block {
+        /// Who: a stranger who asks, somebody known, or somebody in the lobby.
+        name: Name,
+    },
+    /// Takes connections of somebody again. Answered by [`Reply::Done`].
+    Unblock {
+        /// Who, by the name of that time.
+        name: Name,
+    },
     /// The digits to compare with somebody who is known or present. Answered by [`Reply::Code`].
     Verify {
         /// With whom.
@@ -331,6 +351,9 @@ pub struct DaemonRow {
     pub attached: u32,
     /// Where peers can dial this daemon, as far as it knows.
     pub listening: Option<SocketAddr>,
+    /// Strangers who wait for the person's word, at most 100. [`Trust::Changed`]: one who comes under a known name.
+    #[serde(default)]
+    pub requests: Vec<Peer>,
 }
 
 /// The lobby, seen from the daemon.

@@ -57,6 +57,8 @@ pub enum PeerMessage {
         /// Chain at the position before `next`, as the receiver has it.
         chain: Chain,
     },
+    /// The sender's person has accepted this peer: what the hello said of being held is over.
+    Accepted,
     /// Are you there?
     Ping {
         /// Comes back in the pong.
@@ -103,6 +105,9 @@ pub struct Hello {
     pub open: Vec<DialId>,
     /// Counts the sender's hellos to this peer, upwards.
     pub hello_no: u64,
+    /// The sender's person has not accepted this peer: what it sends waits, and an open counts only once it is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
     /// The sender's own list.
     pub out: OutState,
     /// What the sender has of the other's list; `None` where it has nothing.

@@ -126,10 +126,10 @@ macro_rules! variants {
 variants!(ToLobby: Hello, Publish, Lookup, Ping, Pong, Bye, Unknown);
 variants!(FromLobby: Welcome, Refused, Members, Presence, Entry, Gap, Published, NotPublished, Found, Ping, Pong,
     GoAway, Unknown);
-variants!(PeerMessage: Hello, Locate, Located, Start, Data, Ack, Ping, Pong, Bye, Unknown);
+variants!(PeerMessage: Hello, Locate, Located, Start, Data, Ack, Accepted, Ping, Pong, Bye, Unknown);
 variants!(Content: Open, Text, Close);
 variants!(ToDaemon: Hello, Request);
-variants!(Call: Send, Fork, Leave, Watch, State, Users, Read, Search, Mark, Cursor, Verify, Verified, Trust,
+variants!(Call: Send, Fork, Leave, Watch, State, Users, Read, Search, Mark, Cursor, Accept, Decline, Block, Unblock, Verify, Verified, Trust,
     Quit,
     Unknown);
 variants!(SessionRef: Number, Peer);

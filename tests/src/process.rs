@@ -81,28 +81,36 @@ impl Drop for Running {
 pub struct Daemon {
     name: String,
     house: House,
-    lobby: [String; 2],
+    /// Options besides its name and its folders.
+    options: Vec<String>,
     running: Option<Running>,
 }
 
 impl Daemon {
     /// Starts a daemon that shares the machine's own lobby, and hosts it where nobody does.
     pub fn start(world: &World, name: &str) -> Self {
-        Self::with(name, world.house("home"), ["--local-lobby".into(), world.lobby().to_string()])
+        Self::with(name, world.house("home"), &["--local-lobby", &world.lobby().to_string()])
+    }
+
+    /// The same, and its person is asked about strangers.
+    pub fn asking(world: &World, name: &str) -> Self {
+        let lobby = world.lobby().to_string();
+        Self::with(name, world.house("home"), &["--local-lobby", &lobby, "--accept", "ask"])
     }
 
     /// The same in a house of its own, for a second daemon of the same name.
     pub fn start_in(world: &World, house: &str, name: &str) -> Self {
-        Self::with(name, world.house(house), ["--local-lobby".into(), world.lobby().to_string()])
+        Self::with(name, world.house(house), &["--local-lobby", &world.lobby().to_string()])
     }
 
     /// Starts a daemon that joins a lobby that was named to it.
     pub fn join(world: &World, house: &str, name: &str) -> Self {
-        Self::with(name, world.house(house), ["--lobby".into(), world.lobby().to_string()])
+        Self::with(name, world.house(house), &["--lobby", &world.lobby().to_string()])
     }
 
-    fn with(name: &str, house: House, lobby: [String; 2]) -> Self {
-        let mut daemon = Self { name: name.to_owned(), house, lobby, running: None };
+    fn with(name: &str, house: House, options: &[&str]) -> Self {
+        let options = options.iter().map(|option| (*option).to_owned()).collect();
+        let mut daemon = Self { name: name.to_owned(), house, options, running: None };
         daemon.start_again();
         daemon
     }
@@ -110,7 +118,7 @@ impl Daemon {
     /// Starts it again after it has ended.
     pub fn start_again(&mut self) {
         let mut command = Command::new(program("chatd"));
-        command.args(["--name", &self.name]).args(&self.lobby);
+        command.args(["--name", &self.name]).args(&self.options);
         command.arg("--data-dir").arg(&self.house.data).arg("--runtime-dir").arg(&self.house.runtime);
         let errors = self.house.errors.join(&self.name);
         self.running = Some(Running::start(command, &errors));

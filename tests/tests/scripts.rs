@@ -224,7 +224,7 @@ fn the_fields_of_json_rows_are_a_contract() {
     let status = &anna.ctl().rows(&["status"])[0];
     assert_keys(
         status,
-        &["name", "fingerprint", "version", "pid", "lobby", "sessions", "attached", "queued"],
+        &["name", "fingerprint", "version", "pid", "lobby", "sessions", "attached", "queued", "requests"],
     );
     assert_keys(&status["lobby"], &["addr", "state", "hosted"]);
     assert_eq!(status["lobby"]["addr"], world.lobby().to_string());

@@ -1,4 +1,4 @@
-//! `fork NAME`: opens a private session.
+//! `fork NAME`: opens a private session. `accept NAME`: takes part in one that a stranger has opened.
 
 use proto::ipc::{Call, Reply};
 use proto::name::Name;
@@ -17,9 +17,17 @@ struct Forked<'a> {
 }
 
 pub(super) async fn run(global: &Global, name: Name) -> Result<(), Failure> {
+    open(global, &name, Call::Fork { name: name.clone() }).await
+}
+
+pub(super) async fn accept(global: &Global, name: Name) -> Result<(), Failure> {
+    open(global, &name, Call::Accept { name: name.clone() }).await
+}
+
+async fn open(global: &Global, name: &Name, call: Call) -> Result<(), Failure> {
     let mut client = locate::connect(global).await?;
     let output = Output::new(global);
-    match client.call(Call::Fork { name: name.clone() }).await? {
+    match client.call(call).await? {
         Reply::Forked { session } if output.json => {
             output.object(&Forked { session: session.0, peer: name.as_str() })
         }

@@ -2,6 +2,7 @@
 
 mod attach;
 mod completions;
+mod consent;
 mod fork;
 mod history;
 mod leave;
@@ -14,6 +15,8 @@ mod tail;
 mod trust;
 mod users;
 pub(crate) mod verify;
+
+use proto::ipc::Call;
 
 use crate::cli::{Cli, Command};
 use crate::failure::Failure;
@@ -31,6 +34,10 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Search { words } => search::run(&global, &words).await,
         Command::Tail { sessions, cursor } => tail::run(&global, &sessions, cursor).await,
         Command::Leave { session } => leave::run(&global, session).await,
+        Command::Accept { name } => fork::accept(&global, name).await,
+        Command::Decline { name } => consent::run(&global, Call::Decline { name }).await,
+        Command::Block { name } => consent::run(&global, Call::Block { name }).await,
+        Command::Unblock { name } => consent::run(&global, Call::Unblock { name }).await,
         Command::Verify { name, ok: false } => verify::show(&global, name).await,
         Command::Verify { name, ok: true } => verify::confirm(&global, name).await,
         Command::Trust { who } => trust::run(&global, who).await,

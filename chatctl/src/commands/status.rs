@@ -30,7 +30,7 @@ fn lines(daemon: &DaemonRow) -> Vec<String> {
     let lobby = &daemon.lobby;
     let hosted = if lobby.hosted { ", hosted here" } else { "" };
     let trouble = lobby.trouble.as_ref().map_or(String::new(), |why| format!(" ({})", display::line(why)));
-    vec![
+    let mut lines = vec![
         format!("name         {}", daemon.name),
         format!("fingerprint  {}", display::line(&daemon.fingerprint)),
         format!(
@@ -40,5 +40,7 @@ fn lines(daemon: &DaemonRow) -> Vec<String> {
         ),
         format!("daemon       version {}, process {}", display::line(&daemon.version), daemon.pid),
         format!("attached     {}", daemon.attached),
-    ]
+    ];
+    lines.extend(daemon.requests.iter().map(|peer| format!("asks         {}", render::request(peer))));
+    lines
 }

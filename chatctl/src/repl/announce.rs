@@ -1,11 +1,12 @@
 //! What a person is told that is no entry of a log: the lobby, a peer who is away, something unread.
 
 use proto::display;
+use proto::ids::Key;
 use proto::ipc::{DaemonRow, LobbyState, SessionRow, SessionState};
 use proto::name::Name;
 
 use super::step::Step;
-use crate::render::Style;
+use crate::render::{Style, request};
 
 /// What was told of the lobby.
 #[derive(Debug, Default)]
@@ -16,12 +17,21 @@ pub(super) struct Lobby {
     away: bool,
     /// It was told that another lobby answers.
     strange: bool,
+    /// Strangers who wait, of whom the person was told.
+    requests: Vec<Key>,
 }
 
 impl Lobby {
     /// The daemon's row has changed.
     pub(super) fn changed(&mut self, daemon: &DaemonRow, style: Style, steps: &mut Vec<Step>) {
         let mut tell = |text: String| steps.push(Step::Print(style.notice(&text)));
+        for peer in daemon.requests.iter().filter(|peer| !self.requests.contains(&peer.key)) {
+            let (who, name) = (request(peer), &peer.name);
+            tell(format!(
+                "{who} wants to talk with you: \\accept {name}, \\decline {name} or \\block {name}"
+            ));
+        }
+        self.requests = daemon.requests.iter().map(|peer| peer.key).collect();
         match (daemon.lobby.state, &daemon.lobby.trouble) {
             (LobbyState::Connected, _) => {
                 if self.registered.as_ref() != Some(&daemon.name) {
@@ -85,6 +95,12 @@ pub(super) fn away(row: &SessionRow, style: Style) -> String {
     style.notice(&format!("{} is away, lines are queued{why}", peer(row)))
 }
 
+/// The peer's person has not said yes to the session.
+pub(super) fn asked(row: &SessionRow, style: Style) -> String {
+    let (number, peer) = (row.session, peer(row));
+    style.notice(&format!("Session {number} waits for {peer} to accept; what you write is queued"))
+}
+
 /// The peer is there again.
 pub(super) fn back(row: &SessionRow, style: Style) -> String {
     style.notice(&format!("{} is back", peer(row)))
@@ -97,7 +113,33 @@ fn peer(row: &SessionRow) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::repl::testing::daemon_row;
+    use proto::ipc::{Mode, Peer, Trust};
+
+    use crate::repl::testing::{daemon_row, peer_row};
+
+    #[test]
+    fn a_stranger_who_waits_is_told_once_for_each_time_it_asks() {
+        let mut daemon = daemon_row("anna");
+        let mut lobby = Lobby::default();
+        let mut told = |requests: &[Peer]| {
+            daemon.requests = requests.to_vec();
+            let mut steps = Vec::new();
+            lobby.changed(&daemon, Style::plain(), &mut steps);
+            steps
+        };
+        told(&[]);
+        let mut carol = peer_row(1, "carol", Mode::B).peer.expect("a peer");
+        let asks = |who: &str| {
+            let ways = "\\accept carol, \\decline carol or \\block carol";
+            [Step::Print(format!(">>> carol ({who}) wants to talk with you: {ways}"))]
+        };
+        assert_eq!(told(std::slice::from_ref(&carol)), asks("SHA256:carol"));
+        assert_eq!(told(std::slice::from_ref(&carol)), []);
+        assert_eq!(told(&[]), []);
+        carol.trust = Trust::Changed;
+        let caution = "SHA256:carol, CAUTION: comes under the name of somebody you know, with another key";
+        assert_eq!(told(&[carol]), asks(caution));
+    }
 
     #[test]
     fn a_lobby_with_another_key_is_told_once_even_after_it_was_away() {

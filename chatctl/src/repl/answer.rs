@@ -104,6 +104,10 @@ impl App {
                     self.print(&line);
                 }
             }
+            (Purpose::Consent(said), Reply::Done | Reply::Forked { .. }) => {
+                self.busy = false;
+                self.tell(&said);
+            }
             (Purpose::Verify, reply @ Reply::Code { .. }) => {
                 self.busy = false;
                 let screen = self.manner == Manner::Person;

@@ -73,6 +73,8 @@ pub enum Purpose {
     History(View),
     /// `\search`.
     Search,
+    /// `\accept`, `\decline`, `\block`, `\unblock`: what is said once it is done.
+    Consent(String),
     /// `\verify NAME`.
     Verify,
     /// `\verify NAME ok`.

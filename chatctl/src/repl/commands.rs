@@ -21,6 +21,14 @@ pub enum Verb {
     History,
     /// Finds lines.
     Search,
+    /// Says yes to a stranger.
+    Accept,
+    /// Says no to one.
+    Decline,
+    /// Hears of somebody no more.
+    Block,
+    /// Hears of somebody again.
+    Unblock,
     /// The code to compare.
     Verify,
     /// Accepts a new key.
@@ -134,6 +142,28 @@ pub const TABLE: &[Spec] = &[
         "finds lines in all sessions, newest first",
         "Finds the messages that hold all the words; case does not count.",
     ),
+    spec(
+        Verb::Accept,
+        &["accept"],
+        (Arg::User, "NAME"),
+        "says yes to a stranger who wants to talk with you",
+        "NAME is known from then on and is not asked again; go there with: \\sw NAME",
+    ),
+    spec(
+        Verb::Decline,
+        &["decline"],
+        (Arg::User, "NAME"),
+        "says no; NAME may ask again",
+        "NAME sees that the session has ended.",
+    ),
+    spec(
+        Verb::Block,
+        &["block"],
+        (Arg::User, "NAME"),
+        "ends what there is with NAME, who may not call again",
+        "The key is blocked, whatever name it goes by. What NAME says in the lobby is still shown.",
+    ),
+    spec(Verb::Unblock, &["unblock"], (Arg::User, "NAME"), "lets NAME call again", ""),
     spec(
         Verb::Verify,
         &["verify"],

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use proto::ids::{Seq, SessionNo};
-use proto::ipc::{Changes, Entry, EntryKind, Mode, SessionRef, SessionRow, SessionState};
+use proto::ipc::{Changes, Entry, EntryKind, Mode, Path, SessionRef, SessionRow, SessionState};
 
 use super::follow::Follow;
 use super::step::{PageAsk, Step};
@@ -269,4 +269,25 @@ fn regression_a_session_whose_number_is_given_back_with_its_last_row_is_listed_n
         assert_eq!(bench.follow.active(), SessionNo::LOBBY);
         assert!(bench.follow.sessions().all(|row| row.session != SessionNo(1)), "active: {active}");
     }
+}
+
+#[test]
+fn a_peer_who_is_still_asked_is_told_of_once_and_is_ready_after() {
+    let mut bench = Bench::new();
+    let waiting = |path| {
+        let mut row = peer_row(3, "dave", Mode::A);
+        (row.state, row.path) = (SessionState::Waiting, path);
+        row
+    };
+    bench.rows.insert(3, waiting(Path::None));
+    bench.deliver();
+    bench.printed.clear();
+    for path in [Path::Direct, Path::Direct, Path::None, Path::Direct] {
+        bench.rows.insert(3, waiting(path));
+        bench.deliver();
+    }
+    bench.rows.insert(3, peer_row(3, "dave", Mode::A));
+    bench.deliver();
+    let asked = ">>> Session 3 waits for dave to accept; what you write is queued";
+    assert_eq!(bench.printed, [asked, "< Peer dave is ready to chat >"]);
 }

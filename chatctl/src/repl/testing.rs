@@ -27,6 +27,7 @@ pub(crate) fn daemon_row(who: &str) -> DaemonRow {
         },
         attached: 1,
         listening: None,
+        requests: Vec::new(),
     }
 }
 

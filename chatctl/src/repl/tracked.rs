@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use proto::ids::{Mid, Seq};
-use proto::ipc::{Entry, EntryKind, SessionRef, SessionRow, SessionState};
+use proto::ipc::{Entry, EntryKind, Path, SessionRef, SessionRow, SessionState};
 
 use super::announce;
 use super::step::{Log, Step};
@@ -34,6 +34,8 @@ pub(super) enum Presence {
     Here,
     /// Away.
     Away,
+    /// There, but its person has not said yes yet.
+    Asked,
 }
 
 /// Whether the end of a session was told.
@@ -64,6 +66,10 @@ impl Tracked {
             Presence::Here if self.row.peer.is_some() => {
                 steps.push(Step::Print(View::of(&self.row).ready(style)));
             }
+            Presence::Away if is_asked(&self.row) => {
+                self.presence = Presence::Asked;
+                steps.push(Step::Print(announce::asked(&self.row, style)));
+            }
             // Not there yet: it is told once that happens.
             Presence::Away => self.presence = Presence::Untold,
             _ => {}
@@ -90,16 +96,18 @@ impl Tracked {
             self.end = End::Open;
             self.closed_by_me = None;
         }
-        let news = match (row.state, self.presence) {
-            (SessionState::Connected, Presence::Untold) => View::of(row).ready(style),
-            (SessionState::Connected, Presence::Away) => announce::back(row, style),
-            (SessionState::Waiting, Presence::Here) => announce::away(row, style),
+        let (news, presence) = match (row.state, self.presence) {
+            (SessionState::Connected, Presence::Untold | Presence::Asked) => {
+                (View::of(row).ready(style), Presence::Here)
+            }
+            (SessionState::Connected, Presence::Away) => (announce::back(row, style), Presence::Here),
+            (SessionState::Waiting, Presence::Untold) if is_asked(row) => {
+                (announce::asked(row, style), Presence::Asked)
+            }
+            (SessionState::Waiting, Presence::Here) => (announce::away(row, style), Presence::Away),
             _ => return,
         };
-        self.presence = match row.state {
-            SessionState::Connected => Presence::Here,
-            _ => Presence::Away,
-        };
+        self.presence = presence;
         steps.push(Step::Print(news));
     }
 
@@ -135,6 +143,11 @@ impl Tracked {
             None => SessionRef::Number(self.row.session),
         }
     }
+}
+
+/// Connected, but the other side's person has not said yes.
+fn is_asked(row: &SessionRow) -> bool {
+    row.state == SessionState::Waiting && row.path != Path::None
 }
 
 /// The log of a session.

@@ -27,6 +27,12 @@ impl App {
             Verb::Search => {
                 self.command_call(Call::Search { words: arg.to_owned(), limit: MAX_HITS }, Purpose::Search);
             }
+            Verb::Accept => {
+                self.consent(arg, "accepted", |name| Call::Accept { name });
+            }
+            Verb::Decline => self.consent(arg, "declined", |name| Call::Decline { name }),
+            Verb::Block => self.consent(arg, "blocked", |name| Call::Block { name }),
+            Verb::Unblock => self.consent(arg, "no longer blocked", |name| Call::Unblock { name }),
             Verb::Verify => self.verify(arg),
             Verb::Trust => self.trust(arg),
             Verb::Whoami => self.whoami(),
@@ -96,6 +102,16 @@ impl App {
         let (view, session) = (View::of(row), SessionRef::Number(row.session));
         let range = Range::Before(Seq::END);
         self.command_call(Call::Read { session, range, limit }, Purpose::History(view));
+    }
+
+    fn consent(&mut self, arg: &str, done: &str, call: impl FnOnce(Name) -> Call) {
+        match Name::new(arg) {
+            Ok(name) => {
+                let said = format!("{name} is {done}");
+                self.command_call(call(name), Purpose::Consent(said));
+            }
+            Err(error) => self.fail(&format!("That is no name: {error}")),
+        }
     }
 
     fn verify(&mut self, arg: &str) {

@@ -63,6 +63,7 @@ impl World {
             lobby,
             attached: 1,
             listening: None,
+            requests: Vec::new(),
         };
         let mut world = Self { daemon: Some(daemon), ..Self::nothing() };
         world.users = vec![name(who), name("bobby")];
@@ -311,6 +312,10 @@ impl World {
     /// Calls about whom to trust.
     fn judge(&mut self, call: Call) -> Reply {
         match call {
+            Call::Accept { name } => {
+                Reply::Forked { session: SessionNo(self.forked(name.as_str(), Mode::B)) }
+            }
+            Call::Decline { .. } | Call::Block { .. } | Call::Unblock { .. } => Reply::Done,
             Call::Verify { name } => Reply::Code {
                 fingerprint: format!("SHA256:{name}"),
                 trust: Trust::Pinned,

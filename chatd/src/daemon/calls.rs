@@ -44,6 +44,10 @@ impl Core {
             Call::Users { after } => Ok(self.users(after.as_ref())),
             Call::Mark { reader, session, seq } => self.mark(&reader, &session, seq),
             Call::Cursor { reader, session } => self.cursor(&reader, &session),
+            Call::Accept { name } => self.accept(&name),
+            Call::Decline { name } => self.decline(&name),
+            Call::Block { name } => self.block(&name),
+            Call::Unblock { name } => self.unblock(&name),
             Call::Verified { name } => self.verified(&name),
             Call::Trust { who } => self.trust(&who),
             Call::Quit => self.quit().map(|()| Ok(Reply::Done)),
@@ -101,6 +105,10 @@ impl Core {
             return refuse(ErrorCode::NoSession, "There is no such session");
         };
         let name = session.name().clone();
+        if session.is_held() {
+            let message = format!("{name} waits for your answer: \\accept {name} or \\decline {name}");
+            return refuse(ErrorCode::Invalid, message);
+        }
         let known = self.store.find(log, &self.me.key, mid)?.is_some();
         if !session.is_open() && !known {
             let message = format!("The session with {name} has ended, open it again with: \\fork {name}");
@@ -119,11 +127,18 @@ impl Core {
     fn fork(&mut self, name: Name, reply: oneshot::Sender<Reply>) -> Result<(), StoreError> {
         let known = self.find(&SessionRef::Peer(name.clone())).and_then(|log| self.sessions.get(&log));
         let is_open = known.is_some_and(PeerSession::is_open);
+        let held = known.is_some_and(PeerSession::is_held);
         let member = self.room.member(&name);
         let changed = member.as_ref().is_some_and(|(key, _)| self.pins.against(&name, key).is_some());
+        // Who asks is accepted by this, unless the lobby means somebody else by the name.
+        let request = known.filter(|session| session.is_request());
+        let request = request.filter(|session| member.as_ref().is_none_or(|(key, _)| *key == session.peer()));
+        let request = request.map(|session| session.log.id());
         let answer = if name.folded() == self.me.name.folded() {
             refuse(ErrorCode::SelfFork, "Unable to fork a session with self")
-        } else if is_open && !changed {
+        } else if let Some(log) = request {
+            self.accept_log(log)
+        } else if is_open && !changed && !held {
             refuse(ErrorCode::Duplicate, "Unable to fork a duplicate session with same peer!")
         } else if let Some(member) = member {
             self.fork_with(&name, Some(member))
@@ -138,7 +153,7 @@ impl Core {
     /// Opens a session with a member. `None`: the lobby does not know the name, or is away and cannot tell; then
     /// whoever was reached under it before is tried.
     pub(super) fn fork_with(&mut self, name: &Name, member: Option<(Key, Name)>) -> Answer {
-        let away = self.room.state == LobbyState::Reconnecting;
+        let away = self.room.state != LobbyState::Connected;
         let known = self.find(&SessionRef::Peer(name.clone())).and_then(|log| self.sessions.get(&log));
         let known = known.filter(|session| away && !session.log.row.addrs.is_empty());
         let known = known.map(|session| (session.peer(), session.name().clone()));
@@ -153,6 +168,10 @@ impl Core {
         if self.pins.against(&name, &key).is_some() {
             return Ok(Err(self.key_changed(&name, key)));
         }
+        if self.is_blocked(&key) {
+            let message = format!("{name} is blocked, to undo that: \\unblock {name}");
+            return refuse(ErrorCode::Invalid, message);
+        }
         if self.is_full() {
             return refuse(ErrorCode::Busy, "Too many sessions are open: leave some with \\leave first");
         }
@@ -160,7 +179,10 @@ impl Core {
         if self.sessions.get(&log).is_some_and(PeerSession::is_open) {
             return refuse(ErrorCode::Duplicate, "Unable to fork a duplicate session with same peer!");
         }
-        self.with_session(log, PeerSession::open)?;
+        self.with_session(log, |session, cx| {
+            session.release(cx);
+            session.open(cx)
+        })?;
         self.renumber()?;
         let session = self.sessions.get(&log).and_then(|session| session.log.row.number).unwrap_or_default();
         Ok(Ok(Reply::Forked { session }))

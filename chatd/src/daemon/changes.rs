@@ -111,6 +111,7 @@ impl Core {
             },
             attached: self.attached,
             listening: self.setup.listening,
+            requests: self.request_rows(),
         }
     }
 

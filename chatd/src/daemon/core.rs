@@ -10,6 +10,7 @@ use proto::name::Name;
 use rand::{RngExt, rngs::StdRng};
 
 use super::changes::Versions;
+use super::consent::{Accept, Consent};
 use super::lobby_pin::LobbyKey;
 use super::pins::Pins;
 use super::room::Room;
@@ -31,6 +32,8 @@ pub struct Setup {
     pub lobby: String,
     /// Somebody chose that lobby: its key is remembered.
     pub named: bool,
+    /// Who may open a session without being asked about.
+    pub accept: Accept,
     /// Where peers can dial us.
     pub listening: Option<SocketAddr>,
 }
@@ -47,6 +50,7 @@ pub struct Core {
     pub(super) conns: HashMap<ConnId, LogId>,
     pub(super) room: Room,
     pub(super) pins: Pins,
+    pub(super) consent: Consent,
     pub(super) lobby_key: LobbyKey,
     /// Keys in the lobby under a name of somebody else, of which the person was told.
     pub(super) impostors: BTreeSet<Key>,
@@ -99,9 +103,10 @@ impl Core {
             None => Room::create(setup.key, &mut store, &mut rng)?,
         };
         let pins = Pins::load(&store)?;
+        let consent = Consent::load(&store)?;
         store.set_meta("wished", setup.name.as_str())?;
         store.commit()?;
-        Ok(Self {
+        let mut core = Self {
             setup,
             store,
             rng,
@@ -111,6 +116,7 @@ impl Core {
             conns: HashMap::new(),
             room,
             pins,
+            consent,
             lobby_key: LobbyKey::default(),
             impostors: BTreeSet::new(),
             versions: Versions::default(),
@@ -118,7 +124,11 @@ impl Core {
             outputs: Vec::new(),
             effects: Vec::new(),
             stopping: None,
-        })
+        };
+        for log in core.sessions.keys().copied().collect::<Vec<_>>() {
+            core.apply_consent(log)?;
+        }
+        Ok(core)
     }
 
     /// One event. Its effects gather until [`Core::commit`].
@@ -159,6 +169,7 @@ impl Core {
         }
         self.take_outputs()?;
         self.pin_opened()?;
+        self.note_requests();
         self.room.finish(&mut self.store, &mut self.effects)?;
         self.renumber()?;
         self.look_for_the_end();
@@ -214,7 +225,9 @@ impl Core {
 
     /// `quit`: everything ends, what is left gets a moment to go out.
     pub(super) fn quit(&mut self) -> Result<(), StoreError> {
-        for session in self.sessions.values_mut().filter(|session| session.is_open()) {
+        // A stranger who waits is not answered by this.
+        let open = |session: &&mut PeerSession| session.is_open() && !session.is_held();
+        for session in self.sessions.values_mut().filter(open) {
             session.close(&mut cx!(self))?;
         }
         self.stopping = Some((Stop::Quit, self.now.mono + QUIT_FLUSH));

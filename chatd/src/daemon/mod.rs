@@ -7,6 +7,7 @@
 
 mod calls;
 mod changes;
+mod consent;
 mod core;
 mod event;
 mod lobby_link;
@@ -23,6 +24,7 @@ mod trust;
 mod verify;
 
 pub use self::core::{Core, Setup};
+pub use consent::Accept;
 pub use event::{Effect, Event, Place, Stop};
 pub use run::{Handle, QUEUE, Seen, now, run};
 pub use verify::Known;

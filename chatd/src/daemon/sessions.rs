@@ -54,6 +54,7 @@ impl Core {
         if let Some(session) = PeerSession::load(row, self.me.key, &self.store)? {
             self.give_way(name)?;
             self.sessions.insert(log, session);
+            self.apply_consent(log)?;
         }
         Ok(log)
     }
@@ -118,7 +119,7 @@ impl Core {
         } else if key == self.me.key {
             Some(ByeCode::Refused)
         } else {
-            None
+            self.unwelcome(&key)
         };
         if let Some(code) = refused {
             self.effects.push(Effect::Peer(conn, PeerMessage::Bye { code, retry_after_ms: 30_000 }));
@@ -176,7 +177,8 @@ impl Core {
 
     /// Gives open sessions a number, and takes it back from those that have ended and were read to the end.
     pub(super) fn renumber(&mut self) -> Result<(), StoreError> {
-        let keeps = |session: &PeerSession| session.is_open() || session.log.unread() > 0;
+        let keeps =
+            |session: &PeerSession| !session.is_held() && (session.is_open() || session.log.unread() > 0);
         let number = |session: &PeerSession| session.log.row.number;
         let changing =
             self.sessions.iter().filter(|(_, session)| keeps(session) != number(session).is_some());

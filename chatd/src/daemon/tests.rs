@@ -1,4 +1,5 @@
 //! The core without sockets, fed with events: who is trusted with what.
 
 mod bench;
+mod consent;
 mod pins;

@@ -14,7 +14,9 @@ use crate::store::{LogId, StoreError};
 impl Core {
     /// First contact: whoever a session is open with is known from now on.
     pub(super) fn pin_opened(&mut self) -> Result<(), StoreError> {
-        let new = |session: &&PeerSession| session.is_open() && self.pins.get(&session.peer()).is_none();
+        let new = |session: &&PeerSession| {
+            session.is_open() && !session.is_held() && self.pins.get(&session.peer()).is_none()
+        };
         let new: Vec<_> = self.sessions.values().filter(new).map(|session| session.log.id()).collect();
         for log in new {
             let Some(session) = self.sessions.get(&log) else { continue };
@@ -110,6 +112,10 @@ impl Core {
         }
         if let Some(log) = self.find_key(&new) {
             self.rename(log, name.clone())?;
+            self.with_session(log, |session, cx| {
+                session.release(cx);
+                Ok(())
+            })?;
         }
         self.pins.pin(&mut self.store, new, name.clone(), self.now.wall)?;
         self.pins.settled(name);

@@ -124,6 +124,10 @@ impl PeerSession {
                 self.drop_link(cx, conn, ByeCode::Protocol);
                 Ok(())
             }
+            PeerMessage::Accepted => {
+                self.told_of_consent(false);
+                Ok(())
+            }
             PeerMessage::Locate { probes } => self.on_locate(cx, conn, &probes),
             PeerMessage::Located { pos } => self.on_located(cx, conn, pos),
             PeerMessage::Start { epoch, from, chain } => self.on_start(cx, conn, epoch, from, &chain),
@@ -152,6 +156,7 @@ impl PeerSession {
             seen_dial: self.seen_dial,
             open: self.links.values().map(|link| DialId { mine: link.mine, dial_no: link.dial_no }).collect(),
             hello_no: self.hello_no,
+            held: self.is_held(),
             out: OutState { epoch: self.log.row.epoch, head, chain },
             inbound: inbound.map(|(row, epoch)| InState { epoch, next: row.pos.next(), chain: row.chain }),
         };
@@ -161,6 +166,7 @@ impl PeerSession {
     fn note(&mut self, cx: &Cx<'_>, conn: ConnId, hello: &Hello) {
         self.instances.seen(cx.now.mono, hello.instance);
         self.claim = Some(hello.name.clone());
+        self.told_of_consent(hello.held);
         if let Some(link) = self.links.get_mut(&conn) {
             link.instance = Some(hello.instance);
         }
@@ -256,7 +262,7 @@ impl PeerSession {
         }
     }
 
-    fn forget(&mut self, cx: &mut Cx<'_>, conn: ConnId) {
+    pub(super) fn forget(&mut self, cx: &mut Cx<'_>, conn: ConnId) {
         if self.links.remove(&conn).is_none() {
             return;
         }

@@ -8,10 +8,12 @@
 
 mod backoff;
 pub mod chain;
+mod consent;
 mod instances;
 mod links;
 pub mod net;
 mod receive;
+mod row;
 mod send;
 mod session;
 

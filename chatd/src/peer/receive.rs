@@ -93,6 +93,10 @@ impl PeerSession {
         link.expects = Some(pos.next());
         self.ack_due = Some(conn);
         let next = self.in_pos().next();
+        if pos == next && !self.has_room_for(&content) {
+            self.turn_away(cx, conn);
+            return Ok(());
+        }
         if pos == next {
             return self.take(cx, pos, mid, at, content);
         }

@@ -5,15 +5,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use proto::ids::{Key, Mid, Pos, Seq, WallMs};
-use proto::ipc::{EntryKind, Mode, Path, Peer, SessionRow, SessionState, Trust};
+use proto::ipc::{EntryKind, Mode};
 use proto::limits::MAX_ADDRS;
 use proto::name::Name;
 use rand::RngExt;
 
+use super::consent::Consent;
 use super::instances::Instances;
 use super::links::{Latest, Link};
 use super::{Backoff, ConnId, Cx, Output};
-use crate::identity::fingerprint;
 use crate::session::Log;
 use crate::store::{Author, InRow, LogRow, NewEntry, Progress, Store, StoreError};
 
@@ -41,6 +41,7 @@ pub struct PeerSession {
     name: Name,
     /// What the other side calls itself on its newest connection.
     pub(super) claim: Option<Name>,
+    pub(super) consent: Consent,
     /// Positions of my OPENs and CLOSEs that may be unacknowledged: a person counts only messages as queued.
     notes: Vec<Pos>,
     pub(super) inbound: Option<InRow>,
@@ -61,7 +62,7 @@ pub struct PeerSession {
     up_since: Option<Duration>,
     /// The other side does not want the session: no dial until the person does something about it.
     refused: bool,
-    trouble: Option<String>,
+    pub(super) trouble: Option<String>,
 }
 
 impl PeerSession {
@@ -77,6 +78,7 @@ impl PeerSession {
             peer,
             name,
             claim: None,
+            consent: Consent::default(),
             notes,
             inbound,
             links: BTreeMap::new(),
@@ -307,7 +309,8 @@ impl PeerSession {
     }
 
     fn wants_link(&self) -> bool {
-        self.is_open() || !self.is_flushed()
+        // A stranger's words are no reason to call, nor to show where one is.
+        !self.consent.blocked && !self.is_held() && (self.is_open() || !self.is_flushed())
     }
 
     /// When [`PeerSession::tick`] has something to do; `None` while it has not.
@@ -354,37 +357,6 @@ impl PeerSession {
 
     pub(super) fn in_pos(&self) -> Pos {
         self.inbound.map_or(Pos::START, |row| row.pos)
-    }
-
-    /// The session as clients see it, with what is known of the peer's key; `None` while it has no number.
-    pub fn row(&self, trust: Trust) -> Option<SessionRow> {
-        let row = &self.log.row;
-        let connected = self.is_connected();
-        let state = match (row.is_open(), connected) {
-            (false, _) => SessionState::Ended,
-            (true, true) => SessionState::Connected,
-            (true, false) => SessionState::Waiting,
-        };
-        let trouble = (state == SessionState::Waiting).then(|| self.trouble.clone()).flatten();
-        Some(SessionRow {
-            session: row.number?,
-            mode: row.mode,
-            peer: Some(Peer {
-                name: self.name().clone(),
-                key: self.peer,
-                fingerprint: fingerprint(&self.peer),
-                trust,
-            }),
-            state,
-            path: if connected { Path::Direct } else { Path::None },
-            head: self.log.head(),
-            read: self.log.read(),
-            unread: self.log.unread(),
-            queued: self.queued_texts(),
-            sent: self.sent_to(),
-            delivered: row.acked,
-            trouble,
-        })
     }
 }
 

@@ -117,6 +117,16 @@ impl Store {
         Ok(query.query_row(params![log.0, seq.0, me.0], |row| row.get(0))?)
     }
 
+    /// How many entries of an author are in a log, and how many bytes of text they hold.
+    pub fn weight(&self, log: LogId, author: &Key) -> Result<(u64, usize), StoreError> {
+        let mut query = self.db.prepare_cached(
+            "SELECT count(*), coalesce(sum(length(CAST(text AS BLOB))), 0) FROM entry WHERE log = ?1 AND author = ?2",
+        )?;
+        let (entries, bytes): (u64, u64) =
+            query.query_row(params![log.0, author.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok((entries, usize::try_from(bytes).unwrap_or(usize::MAX)))
+    }
+
     /// Author and text of every message of a log, in order. For tests.
     #[cfg(test)]
     pub(crate) fn all_texts(&self, log: LogId) -> Result<Vec<(Vec<u8>, String)>, StoreError> {

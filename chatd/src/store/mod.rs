@@ -7,6 +7,7 @@
 //!
 //! A failed flush is not repaired here: the daemon stops and starts again from what is on the disk.
 
+mod blocks;
 mod entries;
 mod logs;
 mod pins;

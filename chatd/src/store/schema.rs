@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use super::StoreError;
 
 /// Version of the tables, in `PRAGMA user_version`. 0 is an empty file.
-pub const SCHEMA: i64 = 2;
+pub const SCHEMA: i64 = 3;
 
 /// First SQLite without the WAL-reset bug, which could corrupt a database (<https://sqlite.org/wal.html>).
 const OLDEST_SAFE_SQLITE: i32 = 3_051_003;
@@ -95,8 +95,17 @@ FROM log WHERE peer IS NOT NULL AND name IS NOT NULL
     AND EXISTS (SELECT 1 FROM entry WHERE entry.log = log.id AND entry.kind = 'opened');
 ";
 
+/// Whom the person does not want to hear of.
+const V3: &str = "
+CREATE TABLE block (
+    key   BLOB PRIMARY KEY,
+    name  TEXT NOT NULL,                    -- what it was called when it was blocked
+    since INTEGER NOT NULL
+) WITHOUT ROWID;
+";
+
 /// What each version adds, the first one first.
-const STEPS: [&str; 2] = [V1, V2];
+const STEPS: [&str; 3] = [V1, V2, V3];
 
 /// Refuses a SQLite that can corrupt its files.
 pub(crate) fn check_sqlite() -> Result<(), StoreError> {

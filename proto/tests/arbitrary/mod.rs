@@ -178,6 +178,7 @@ pub(crate) fn peer_message() -> impl Strategy<Value = PeerMessage> {
             content
         }),
         (pos(), chain()).prop_map(|(next, chain)| PeerMessage::Ack { next, chain }),
+        Just(PeerMessage::Accepted),
         any::<u64>().prop_map(|nonce| PeerMessage::Ping { nonce }),
         any::<u64>().prop_map(|nonce| PeerMessage::Pong { nonce }),
         (bye_code(), any::<u64>())
@@ -187,9 +188,9 @@ pub(crate) fn peer_message() -> impl Strategy<Value = PeerMessage> {
 
 fn hello() -> impl Strategy<Value = Hello> {
     let who = (versions(), features(), name(), instance(), any::<u16>());
-    let dials = (any::<[u64; 4]>(), vec(dial(), 0..4));
+    let dials = (any::<[u64; 4]>(), vec(dial(), 0..4), any::<bool>());
     (who, dials, out_state(), option::of(in_state())).prop_map(
-        |((versions, features, name, instance, port), (numbers, open), out, inbound)| {
+        |((versions, features, name, instance, port), (numbers, open, held), out, inbound)| {
             let [dial_no, last_dialed, seen_dial, hello_no] = numbers;
             Hello {
                 versions,
@@ -202,6 +203,7 @@ fn hello() -> impl Strategy<Value = Hello> {
                 seen_dial,
                 open,
                 hello_no,
+                held,
                 out,
                 inbound,
             }
@@ -265,6 +267,10 @@ fn call() -> impl Strategy<Value = Call> {
             seq
         }),
         (reader(), session_ref()).prop_map(|(reader, session)| Call::Cursor { reader, session }),
+        name().prop_map(|name| Call::Accept { name }),
+        name().prop_map(|name| Call::Decline { name }),
+        name().prop_map(|name| Call::Block { name }),
+        name().prop_map(|name| Call::Unblock { name }),
         name().prop_map(|name| Call::Verify { name }),
         name().prop_map(|name| Call::Verified { name }),
         session_ref().prop_map(|who| Call::Trust { who }),
@@ -341,8 +347,9 @@ fn changes() -> impl Strategy<Value = Changes> {
 
 fn daemon_row() -> impl Strategy<Value = DaemonRow> {
     let who = (name(), name(), key(), any::<String>(), any::<String>());
-    (who, any::<u32>(), lobby_row(), any::<u32>(), option::of(addr())).prop_map(
-        |((name, wished, key, fingerprint, version), pid, lobby, attached, listening)| DaemonRow {
+    let requests = vec((name(), key(), any::<String>(), trust()).prop_map(peer), 0..3);
+    (who, any::<u32>(), lobby_row(), any::<u32>(), option::of(addr()), requests).prop_map(
+        |((name, wished, key, fingerprint, version), pid, lobby, attached, listening, requests)| DaemonRow {
             name,
             wished,
             key,
@@ -352,8 +359,13 @@ fn daemon_row() -> impl Strategy<Value = DaemonRow> {
             lobby,
             attached,
             listening,
+            requests,
         },
     )
+}
+
+fn peer((name, key, fingerprint, trust): (Name, Key, String, Trust)) -> Peer {
+    Peer { name, key, fingerprint, trust }
 }
 
 fn lobby_row() -> impl Strategy<Value = LobbyRow> {
@@ -374,7 +386,7 @@ fn session_row() -> impl Strategy<Value = SessionRow> {
     (what, counts, option::of(any::<String>())).prop_map(|(what, counts, trouble)| {
         let (session, mode, peer, state, path) = what;
         let (head, read, unread, queued, sent, delivered) = counts;
-        let peer = peer.map(|(name, key, fingerprint, trust)| Peer { name, key, fingerprint, trust });
+        let peer = peer.map(self::peer);
         SessionRow { session, mode, peer, state, path, head, read, unread, queued, sent, delivered, trouble }
     })
 }

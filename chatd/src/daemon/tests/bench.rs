@@ -8,13 +8,13 @@ use proto::ids::{Chain, Epoch, EpochTag, Generation, Instance, Key, LobbySeq, Mi
 use proto::ipc::{Call, CallError, Changes, EntryKind, Reply, SessionRef, SessionRow, UserRow};
 use proto::lobby::{FromLobby, Member, Welcome};
 use proto::name::Name;
-use proto::peer::{Content, DialId, Hello, OutState, PeerMessage};
+use proto::peer::{ByeCode, Content, DialId, Hello, OutState, PeerMessage};
 use proto::text::Text;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::sync::oneshot;
 
-use crate::daemon::{Core, Effect, Event, Known, Setup};
+use crate::daemon::{Accept, Core, Effect, Event, Known, Setup};
 use crate::peer::{ConnId, Now, chain};
 use crate::store::{LogId, Store};
 
@@ -51,6 +51,7 @@ impl Bench {
             name: name("anna"),
             lobby: "lobby.example.org:43210".to_owned(),
             named: true,
+            accept: Accept::Anyone,
             listening: Some(addr()),
         })
     }
@@ -130,6 +131,13 @@ impl Bench {
         }
     }
 
+    /// What has changed since a version, and the version of now.
+    pub(super) fn changes(&mut self, since: u64) -> (u64, Changes) {
+        let (reply, mut answer) = oneshot::channel();
+        self.step(Event::Changes(since, reply));
+        answer.try_recv().expect("an answer")
+    }
+
     /// The row of the session with somebody; `None` where it has no number.
     pub(super) fn row(&mut self, who: &str) -> Option<SessionRow> {
         let mut rows = self.state().sessions.into_iter();
@@ -173,6 +181,23 @@ impl Bench {
         self.step(Event::Lobby(FromLobby::Members { members, more: false }));
     }
 
+    /// What goes out on a connection, from the beginning.
+    pub(super) fn sent(&self, conn: u64) -> Vec<&PeerMessage> {
+        let sent = |effect| match effect {
+            &Effect::Peer(ConnId(id), ref message) if id == conn => Some(message),
+            _ => None,
+        };
+        self.effects.iter().filter_map(sent).collect()
+    }
+
+    /// The reason for which we ended a connection; `None` where we did not.
+    pub(super) fn bye(&self, conn: u64) -> Option<ByeCode> {
+        self.sent(conn).into_iter().find_map(|message| match message {
+            PeerMessage::Bye { code, .. } => Some(*code),
+            _ => None,
+        })
+    }
+
     pub(super) fn notices(&self, log: LogId) -> Vec<String> {
         self.core.store.all_notices(log).expect("notices")
     }
@@ -191,13 +216,23 @@ pub(super) struct Caller {
     pos: Pos,
     chain: Chain,
     dials: u64,
+    /// Its person has not said yes to us.
+    pub(super) held: bool,
 }
 
 impl Caller {
     pub(super) fn new(id: u8, who: &str) -> Self {
         let key = key(id);
         let chain = chain::start(&key, &ME);
-        Self { key, name: name(who), conn: u64::from(id) * 1000, pos: Pos::START, chain, dials: 0 }
+        Self {
+            key,
+            name: name(who),
+            conn: u64::from(id) * 1000,
+            pos: Pos::START,
+            chain,
+            dials: 0,
+            held: false,
+        }
     }
 
     fn epoch(&self) -> Epoch {
@@ -219,6 +254,7 @@ impl Caller {
             seen_dial: 0,
             open: vec![DialId { mine: true, dial_no: self.dials }],
             hello_no: self.dials,
+            held: self.held,
             out: OutState { epoch: self.epoch(), head: self.pos, chain: self.chain },
             inbound: None,
         };
@@ -231,6 +267,16 @@ impl Caller {
 
     pub(super) fn say(&mut self, bench: &mut Bench, message: PeerMessage) {
         bench.step(Event::Peer(ConnId(self.conn), message));
+    }
+
+    /// The end of its list.
+    pub(super) fn place(&self) -> (Pos, Chain) {
+        (self.pos, self.chain)
+    }
+
+    /// What came after was not taken: it is said again, or something else is.
+    pub(super) fn back_to(&mut self, pos: Pos, chain: Chain) {
+        (self.pos, self.chain) = (pos, chain);
     }
 
     /// One more entry of its list.

@@ -1,0 +1,186 @@
+//! Strangers: who may open a session with the person, and whom the person does not want to hear of.
+
+use std::collections::BTreeMap;
+
+use proto::ids::Key;
+use proto::ipc::{ErrorCode, Peer, Reply, SessionRef, Trust};
+use proto::name::Name;
+use proto::peer::ByeCode;
+
+use super::Core;
+use super::calls::{Answer, refuse};
+use super::core::cx;
+use crate::identity::fingerprint;
+use crate::peer::PeerSession;
+use crate::store::{LogId, Store, StoreError};
+
+/// Strangers that can wait for the person's word at the same time.
+const MAX_REQUESTS: usize = 100;
+
+/// Who may open a session without being asked about. Whoever is pinned always may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Accept {
+    /// Everybody
+    Anyone,
+    /// Nobody else: strangers are refused
+    Known,
+    /// Nobody else: you are asked about strangers
+    Ask,
+}
+
+/// Keys that are blocked, and the strangers that the clients were told of.
+#[derive(Debug, Default)]
+pub(super) struct Consent {
+    blocked: BTreeMap<Key, Name>,
+    requests: Vec<LogId>,
+}
+
+impl Consent {
+    /// Takes the blocks up where the store has them.
+    pub(super) fn load(store: &Store) -> Result<Self, StoreError> {
+        Ok(Self { blocked: store.blocks()?.into_iter().collect(), requests: Vec::new() })
+    }
+}
+
+impl Core {
+    pub(super) fn is_blocked(&self, key: &Key) -> bool {
+        self.consent.blocked.contains_key(key)
+    }
+
+    /// Why somebody who dials us is turned away at once; `None` where they are heard.
+    pub(super) fn unwelcome(&self, key: &Key) -> Option<ByeCode> {
+        let pinned = self.pins.get(key).is_some();
+        let waits = || {
+            let log = self.find_key(key).and_then(|log| self.sessions.get(&log));
+            log.is_some_and(PeerSession::is_request)
+        };
+        match self.setup.accept {
+            _ if self.is_blocked(key) => Some(ByeCode::Refused),
+            Accept::Known if !pinned => Some(ByeCode::Refused),
+            Accept::Ask if !pinned && !waits() && self.requests().count() >= MAX_REQUESTS => {
+                Some(ByeCode::Busy)
+            }
+            _ => None,
+        }
+    }
+
+    /// Strangers wait, the blocked are cut off: for a session that was just loaded or made.
+    pub(super) fn apply_consent(&mut self, log: LogId) -> Result<(), StoreError> {
+        let Some(key) = self.sessions.get(&log).map(PeerSession::peer) else { return Ok(()) };
+        let stranger = self.setup.accept != Accept::Anyone && self.pins.get(&key).is_none();
+        let blocked = self.is_blocked(&key);
+        let Some(session) = self.sessions.get_mut(&log) else { return Ok(()) };
+        session.block(&mut cx!(self), blocked);
+        if stranger { session.hold(&self.store) } else { Ok(()) }
+    }
+
+    fn requests(&self) -> impl Iterator<Item = &PeerSession> {
+        self.sessions.values().filter(|session| session.is_request())
+    }
+
+    /// The strangers who wait, as clients see them.
+    pub(super) fn request_rows(&self) -> Vec<Peer> {
+        let row = |session: &PeerSession| {
+            let key = session.peer();
+            let claim = self.room.name_of(&key).or(session.claim());
+            let known = claim.is_some_and(|claim| self.pins.against(claim, &key).is_some());
+            Peer {
+                name: session.name().clone(),
+                key,
+                fingerprint: fingerprint(&key),
+                trust: if known { Trust::Changed } else { Trust::New },
+            }
+        };
+        self.requests().take(MAX_REQUESTS).map(row).collect()
+    }
+
+    /// Has clients told where the strangers who wait are others than before.
+    pub(super) fn note_requests(&mut self) {
+        let requests: Vec<LogId> = self.requests().map(|session| session.log.id()).collect();
+        if requests != self.consent.requests {
+            self.consent.requests = requests;
+            self.versions.daemon_changed = true;
+        }
+    }
+
+    fn request(&self, name: &Name) -> Option<LogId> {
+        let log = self.find(&SessionRef::Peer(name.clone()))?;
+        self.sessions.get(&log).filter(|session| session.is_request()).map(|_| log)
+    }
+
+    /// The person says yes to a stranger.
+    pub(super) fn accept(&mut self, name: &Name) -> Answer {
+        match self.request(name) {
+            Some(_) if self.is_full() => {
+                refuse(ErrorCode::Busy, "Too many sessions are open: leave some with \\leave first")
+            }
+            Some(log) => self.accept_log(log),
+            None => refuse(ErrorCode::NoPeer, format!("Nobody called {name} waits for your answer")),
+        }
+    }
+
+    pub(super) fn accept_log(&mut self, log: LogId) -> Answer {
+        if let Some(session) = self.sessions.get_mut(&log) {
+            session.release(&mut cx!(self));
+        }
+        self.pin_opened()?;
+        self.renumber()?;
+        let session = self.sessions.get(&log).and_then(|session| session.log.row.number).unwrap_or_default();
+        Ok(Ok(Reply::Forked { session }))
+    }
+
+    /// The person says no to a stranger, who learns that the session has ended.
+    pub(super) fn decline(&mut self, name: &Name) -> Answer {
+        let Some(log) = self.request(name) else {
+            return refuse(ErrorCode::NoPeer, format!("Nobody called {name} waits for your answer"));
+        };
+        self.with_session(log, PeerSession::close)?;
+        self.mark_all_read(log)?;
+        Ok(Ok(Reply::Done))
+    }
+
+    /// The person does not want to hear of somebody any more.
+    pub(super) fn block(&mut self, name: &Name) -> Answer {
+        let log = self.find(&SessionRef::Peer(name.clone()));
+        let session = log.and_then(|log| self.sessions.get(&log)).map(PeerSession::peer);
+        let pinned = || self.pins.named(name).map(|pin| pin.key);
+        let Some(key) = session.or_else(pinned).or_else(|| self.room.key_of(name)) else {
+            return refuse(ErrorCode::NoPeer, format!("There is nobody called {name} to block"));
+        };
+        if key == self.me.key {
+            return refuse(ErrorCode::Invalid, "That is you");
+        }
+        self.store.put_block(&key, name, self.now.wall)?;
+        self.consent.blocked.insert(key, name.clone());
+        if let Some(log) = self.find_key(&key) {
+            if self.sessions.get(&log).is_some_and(PeerSession::is_open) {
+                self.with_session(log, PeerSession::close)?;
+            }
+            self.mark_all_read(log)?;
+            self.with_session(log, |session, cx| {
+                session.block(cx, true);
+                Ok(())
+            })?;
+        }
+        Ok(Ok(Reply::Done))
+    }
+
+    /// The person wants to hear of somebody again.
+    pub(super) fn unblock(&mut self, name: &Name) -> Answer {
+        let meant = |(_, blocked): &(&Key, &Name)| blocked.folded() == name.folded();
+        let Some(key) = self.consent.blocked.iter().find(meant).map(|(key, _)| *key) else {
+            let names: Vec<&str> = self.consent.blocked.values().map(Name::as_str).collect();
+            let list = if names.is_empty() { "nobody".to_owned() } else { names.join(", ") };
+            return refuse(ErrorCode::NoPeer, format!("Nobody called {name} is blocked; blocked: {list}"));
+        };
+        self.store.drop_block(&key)?;
+        self.consent.blocked.remove(&key);
+        if let Some(log) = self.find_key(&key) {
+            self.with_session(log, |session, cx| {
+                session.block(cx, false);
+                Ok(())
+            })?;
+        }
+        Ok(Ok(Reply::Done))
+    }
+}
