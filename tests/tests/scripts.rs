@@ -251,15 +251,19 @@ fn a_tail_with_a_cursor_misses_nothing_over_restarts_of_itself_and_of_the_daemon
     let tail = ["--json", "tail", "bobby", "--cursor", "bot"];
     let say = |number: u32| bobby.ctl().ok(&["send", "anna", &number.to_string()]);
     let mut seen = Vec::new();
-    let mut number = 0;
+    let (mut number, mut certain) = (0, 0);
     for round in 0..3 {
+        let before = number;
         // While it is away.
         for _ in 0..3 {
             number += 1;
             say(number);
         }
         let bot = anna.ctl().follow(&tail);
-        seen.extend(numbers_until(&bot, number));
+        let caught_up = numbers_until(&bot, number);
+        assert!(caught_up[0] > certain, "the place is kept: {caught_up:?} after {certain}");
+        certain = before;
+        seen.extend(caught_up);
         // While it looks on, over a restart of the daemon.
         if round == 1 {
             anna.kill();
