@@ -66,13 +66,16 @@ pub struct User<'a> {
     trust: Trust,
     #[serde(rename = "self")]
     is_self: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lookalike: Option<&'a str>,
 }
 
 impl<'a> User<'a> {
     /// Of a row.
     pub fn of(row: &'a UserRow) -> Self {
-        let UserRow { name, fingerprint, trust, is_self, .. } = row;
-        Self { name: name.as_str(), fingerprint, trust: *trust, is_self: *is_self }
+        let UserRow { name, fingerprint, trust, is_self, lookalike, .. } = row;
+        let lookalike = lookalike.as_ref().map(proto::name::Name::as_str);
+        Self { name: name.as_str(), fingerprint, trust: *trust, is_self: *is_self, lookalike }
     }
 }
 

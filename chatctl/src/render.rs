@@ -116,7 +116,7 @@ impl View {
         let who = entry.from.as_ref().map_or("?", Name::as_str);
         match entry.kind {
             EntryKind::Text => self.said(entry, style),
-            EntryKind::Joined => style.notice(&format!("User {who} joined")),
+            EntryKind::Joined => style.notice(&format!("User {who} joined{}", joined_note(&entry.text))),
             EntryKind::Left => style.notice(&format!("User {who} has left")),
             EntryKind::Notice => style.notice(&entry.text),
             EntryKind::Opened => self.ready(style),
@@ -196,7 +196,20 @@ pub fn user_row(user: &UserRow) -> String {
         Trust::Verified => " (verified)",
         Trust::New | Trust::Pinned => "",
     };
-    format!(" {}{note}", user.name)
+    format!(" {}{}{note}", user.name, lookalike_note(user))
+}
+
+/// The warning beside a name that is easily taken for another.
+pub fn lookalike_note(user: &UserRow) -> String {
+    user.lookalike.as_ref().map_or(String::new(), |other| looks_like(other.as_str()))
+}
+
+fn joined_note(other: &str) -> String {
+    if other.is_empty() { String::new() } else { looks_like(&display::line(other)) }
+}
+
+fn looks_like(other: &str) -> String {
+    format!(" (looks like {other})")
 }
 
 /// A message that was searched for, with its session.
@@ -231,7 +244,6 @@ mod tests {
         let lobby = View::of(&lobby_row());
         let cases = [
             (&lobby, EntryKind::Text, "> bobby: hi"),
-            (&lobby, EntryKind::Joined, ">>> User bobby joined"),
             (&lobby, EntryKind::Left, ">>> User bobby has left"),
             (&lobby, EntryKind::Notice, ">>> hi"),
             (&view(Mode::A), EntryKind::Text, "P-> <bobby> hi"),
@@ -247,9 +259,29 @@ mod tests {
         for (view, kind, line) in cases {
             assert_eq!(view.entry(&entry(1, kind, "bobby", "hi"), plain), line);
         }
+        let joined = |name, text| lobby.entry(&entry(1, EntryKind::Joined, name, text), plain);
+        assert_eq!(joined("bobby", ""), ">>> User bobby joined");
+        assert_eq!(joined("аnna", "anna"), ">>> User аnna joined (looks like anna)");
+        assert_eq!(joined("eve", "\u{1b}\n>>> x"), ">>> User eve joined (looks like \\x1b\\n>>> x)");
         let mut left = entry(1, EntryKind::Closed, "anna", "");
         left.mine = true;
         assert_eq!(view(Mode::A).entry(&left, plain), "< Session terminated, you have left bobby >");
+    }
+
+    #[test]
+    fn a_user_whose_name_looks_like_another_is_marked() {
+        let (name, anna) = (Name::new("аnna").expect("name"), Name::new("anna").expect("name"));
+        let mut user = UserRow {
+            name,
+            key: proto::ids::Key([7; 32]),
+            fingerprint: String::new(),
+            trust: Trust::New,
+            is_self: false,
+            lookalike: Some(anna),
+        };
+        assert_eq!(user_row(&user), " аnna (looks like anna)");
+        user.lookalike = None;
+        assert_eq!(user_row(&user), " аnna");
     }
 
     #[test]
@@ -257,7 +289,8 @@ mod tests {
         let style = Style { color: true, times: true, width: Some(80) };
         let lobby = View::of(&lobby_row());
         for (kind, form) in [(EntryKind::Text, "> bobby: hi"), (EntryKind::Joined, ">>> User bobby joined")] {
-            let line = lobby.entry(&entry(1, kind, "bobby", "hi"), style);
+            let text = if kind == EntryKind::Text { "hi" } else { "" };
+            let line = lobby.entry(&entry(1, kind, "bobby", text), style);
             assert!(line.contains(form), "{line:?}");
             assert!(line.contains('\u{1b}'), "{line:?}");
         }

@@ -96,6 +96,7 @@ async fn serve(cli: &Cli, places: &Places) -> anyhow::Result<()> {
     tasks.spawn(Arc::clone(&peers).listen(listener));
     let uplink = Uplink {
         target,
+        data: places.data.join("lobby"),
         identity: Arc::clone(&identity),
         events: events.clone(),
         queue: to_lobby.clone(),

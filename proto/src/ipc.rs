@@ -416,6 +416,9 @@ pub struct UserRow {
     /// It is the daemon itself.
     #[serde(rename = "self")]
     pub is_self: bool,
+    /// Somebody better known, with another key, whose name this one is easily taken for.
+    #[serde(default)]
+    pub lookalike: Option<Name>,
 }
 
 /// What this daemon knows of a key under that name.
@@ -451,7 +454,8 @@ pub struct Entry {
     pub at: WallMs,
     /// How far it has come.
     pub state: EntryState,
-    /// The text of a message or a notice, raw; empty for the other kinds.
+    /// The text of a message or a notice, raw; of a `joined` the name that the new one is easily taken for, if any;
+    /// empty for the other kinds.
     pub text: String,
 }
 

@@ -508,7 +508,7 @@ fn what_the_limits_allow_fits_into_a_frame() {
     assert!(frame::encode(&members).is_ok());
 
     let fingerprint = "x".repeat(50);
-    let user = UserRow { name, key, fingerprint, trust: Trust::Verified, is_self: false };
+    let user = UserRow { name, key, fingerprint, trust: Trust::Verified, is_self: false, lookalike: None };
     let users = Reply::Users { users: vec![user; PAGE_MEMBERS], more: true };
     assert!(frame::encode(&ToClient::Reply { id: u64::MAX, reply: users }).is_ok());
 

@@ -2,6 +2,7 @@
 
 mod arbitrary;
 
+use std::collections::HashMap;
 use std::fmt::Debug;
 
 use bytes::BytesMut;
@@ -16,6 +17,8 @@ use proto::peer::PeerMessage;
 use proto::text::Text;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio_util::codec::Decoder;
+use unicode_normalization::char::is_combining_mark;
+use unicode_script::UnicodeScript;
 
 const FRAMES: &str = include_str!("frames.txt");
 
@@ -207,14 +210,21 @@ proptest! {
 
     #[test]
     fn a_name_is_one_on_the_wire_if_it_is_one_here(
-        text in prop_oneof![any::<String>(), "\\PC{0,40}", "[a-zA-Zßİς_.0-9\u{301}\u{3164} -]{0,34}"],
+        text in prop_oneof![
+            any::<String>(),
+            "\\PC{0,40}",
+            "[a-zA-Zßİς_.0-9\u{301}\u{3164} -]{0,34}",
+            "[कहिन्दीกำนิ้אر٣0_.Ａé]{1,34}",
+        ],
     ) {
         let json = serde_json::to_string(&text).expect("serializes");
         let read = serde_json::from_str::<Name>(&json);
         match Name::new(text.clone()) {
             Ok(name) => {
-                prop_assert_eq!(name.as_str(), &text);
-                prop_assert_eq!(serde_json::to_string(&name).expect("serializes"), json);
+                // The normal form is its own normal form, and a name under any number of suffixes still is one.
+                prop_assert_eq!(Name::new(name.as_str()), Ok(name.clone()));
+                prop_assert_eq!(Name::new(name.with_suffix(2).as_str()), Ok(name.with_suffix(2)));
+                prop_assert!(name.looks_like(&Name::new(name.folded()).expect("folds to a name")));
                 prop_assert_eq!(read.ok(), Some(name));
             }
             Err(error) => {
@@ -241,9 +251,21 @@ fn a_text_of_the_largest_size_passes_every_link_byte_by_byte() {
 
 #[test]
 fn a_name_needs_no_filter_on_a_screen() {
-    for c in '\0'..=char::MAX {
-        if let Ok(name) = Name::new(format!("a{c}")) {
+    // A mark goes with letters of its own script only.
+    let assigned = || ('\0'..='\u{33fff}').chain('\u{e0000}'..='\u{e0fff}');
+    let mut letters = HashMap::new();
+    for c in assigned().filter(|c| Name::new(c.to_string()).is_ok()) {
+        letters.entry(c.script()).or_insert(c);
+    }
+    let mut marks = 0;
+    for c in assigned() {
+        for letter in ['a'].iter().chain(letters.get(&c.script())) {
+            let Ok(name) = Name::new(format!("{letter}{c}")) else { continue };
             assert_eq!(proto::display::line(name.as_str()), name.as_str(), "{c:?}");
+            // Folders are called so, and are found again by it.
+            assert_eq!(Name::new(name.folded()).expect("a name").folded(), name.folded());
+            marks += usize::from(is_combining_mark(c));
         }
     }
+    assert!(letters.len() > 50 && marks > 300, "{} scripts, {marks} marks", letters.len());
 }

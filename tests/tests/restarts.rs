@@ -193,3 +193,17 @@ fn lines_for_a_peer_who_is_away_go_out_on_the_return_without_any_lobby() {
     bobby.ctl().ok(&["send", "anna", "got them", "--wait", "delivered"]);
     assert_eq!(anna.ctl().received("bobby"), ["got them"]);
 }
+
+#[test]
+fn regression_words_left_by_somebody_who_has_left_again_are_shown() {
+    let world = World::new();
+    let [anna, mut bobby] = pair(&world);
+    bobby.kill();
+    anna.ctl().ok(&["fork", "bobby"]);
+    anna.ctl().ok(&["send", "bobby", "call me"]);
+    anna.ctl().ok(&["leave", "bobby"]);
+    bobby.start_again();
+    let row = bobby.until("the words", |state| state.session("anna").filter(|row| row.unread == 1).cloned());
+    assert_eq!(row.session.0, 1, "it has a number to be called by");
+    assert_eq!(bobby.ctl().received("anna"), ["call me"]);
+}

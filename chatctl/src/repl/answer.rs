@@ -4,6 +4,7 @@ use proto::ids::{Mid, SessionNo};
 use proto::ipc::{Call, CallError, Changes, Entry, EntryKind, Reply, UserRow};
 
 use super::app::{App, Link, Purpose};
+use super::completion::Offer;
 use crate::failure::Failure;
 use crate::render::{self, View};
 
@@ -109,7 +110,9 @@ impl App {
 
     fn roster(&mut self, users: &[UserRow]) {
         let others = users.iter().filter(|user| !user.is_self);
-        let names = others.map(|user| user.name.to_string()).collect();
+        let offer =
+            |user: &UserRow| Offer { word: user.name.to_string(), note: render::lookalike_note(user) };
+        let names = others.map(offer).collect();
         self.with_words(|words| words.users = names);
     }
 

@@ -7,14 +7,35 @@ use super::commands::{Arg, TABLE, find};
 /// What can be completed besides the commands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Words {
-    /// People in the lobby, as far as they are known.
-    pub users: Vec<String>,
+    /// People in the lobby, as far as they are known; those who look like others are marked.
+    pub users: Vec<Offer>,
     /// Sessions with a number.
     pub sessions: Vec<(SessionNo, String)>,
 }
 
+/// Something that a word can become.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// What is put in.
+    pub word: String,
+    /// What is shown beside it; empty: nothing.
+    pub note: String,
+}
+
+impl From<String> for Offer {
+    fn from(word: String) -> Self {
+        Self { word, note: String::new() }
+    }
+}
+
+impl From<&str> for Offer {
+    fn from(word: &str) -> Self {
+        word.to_owned().into()
+    }
+}
+
 /// Where the word begins that `pos` ends, and what it can become.
-pub fn complete(line: &str, pos: usize, words: &Words) -> (usize, Vec<String>) {
+pub fn complete(line: &str, pos: usize, words: &Words) -> (usize, Vec<Offer>) {
     let Some(typed) = line.get(..pos).filter(|typed| typed.starts_with('\\')) else {
         return (pos, Vec::new());
     };
@@ -29,24 +50,26 @@ pub fn complete(line: &str, pos: usize, words: &Words) -> (usize, Vec<String>) {
     }
 }
 
-fn commands(start: &str) -> Vec<String> {
+fn commands(start: &str) -> Vec<Offer> {
     let specs = TABLE.iter().flat_map(|spec| spec.names.iter().map(move |name| (name, spec)));
     let found = specs.filter(|(name, _)| begins(name, start));
-    found.map(|(name, spec)| format!("\\{name}{}", if spec.arg == Arg::None { "" } else { " " })).collect()
+    found
+        .map(|(name, spec)| format!("\\{name}{}", if spec.arg == Arg::None { "" } else { " " }).into())
+        .collect()
 }
 
-fn arguments(arg: Arg, start: &str, words: &Words) -> Vec<String> {
-    let offered: Vec<String> = match arg {
+fn arguments(arg: Arg, start: &str, words: &Words) -> Vec<Offer> {
+    let offered: Vec<Offer> = match arg {
         Arg::User => words.users.clone(),
         Arg::Session => {
-            let numbers = words.sessions.iter().map(|(number, _)| number.to_string());
-            let names = words.sessions.iter().map(|(_, name)| name.clone());
+            let numbers = words.sessions.iter().map(|(number, _)| number.to_string().into());
+            let names = words.sessions.iter().map(|(_, name)| name.clone().into());
             if start.is_empty() { numbers.collect() } else { numbers.chain(names).collect() }
         }
-        Arg::Command => TABLE.iter().map(|spec| spec.names[0].to_owned()).collect(),
+        Arg::Command => TABLE.iter().map(|spec| spec.names[0].into()).collect(),
         Arg::None | Arg::Count | Arg::Words => Vec::new(),
     };
-    offered.into_iter().filter(|word| begins(word, start)).collect()
+    offered.into_iter().filter(|offer| begins(&offer.word, start)).collect()
 }
 
 fn begins(word: &str, start: &str) -> bool {
@@ -57,7 +80,7 @@ fn begins(word: &str, start: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn offers(line: &str) -> (usize, Vec<String>) {
+    fn offers(line: &str) -> (usize, Vec<Offer>) {
         let words = Words {
             users: vec!["bobby".into(), "Boris".into(), "анна".into()],
             sessions: vec![(SessionNo(0), "lobby".into()), (SessionNo(1), "bobby".into())],
@@ -67,7 +90,7 @@ mod tests {
 
     #[test]
     fn tab_completes_commands_names_and_sessions() {
-        let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let owned = |words: &[&str]| words.iter().map(|word| Offer::from(*word)).collect::<Vec<_>>();
         assert_eq!(offers("\\fo"), (0, owned(&["\\fork "])));
         assert_eq!(offers("\\s"), (0, owned(&["\\sessions", "\\ss", "\\switch ", "\\sw ", "\\search "])));
         assert_eq!(offers("\\fork bo"), (6, owned(&["bobby", "Boris"])));
@@ -79,7 +102,7 @@ mod tests {
 
     #[test]
     fn text_is_not_completed() {
-        assert_eq!(offers("bo").1, Vec::<String>::new());
-        assert_eq!(offers("\\nonsense b").1, Vec::<String>::new());
+        assert_eq!(offers("bo").1, Vec::<Offer>::new());
+        assert_eq!(offers("\\nonsense b").1, Vec::<Offer>::new());
     }
 }

@@ -17,7 +17,7 @@ use rustyline::{
 };
 use unicode_width::UnicodeWidthChar as _;
 
-use super::completion::{Words, complete};
+use super::completion::{Offer, Words, complete};
 use super::rows::{Continued, continues};
 use super::screen::Screen;
 
@@ -147,7 +147,8 @@ impl Completer for Assistant {
     fn complete(&self, line: &str, pos: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<Pair>)> {
         let words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
         let (start, found) = complete(line, pos, &words);
-        let pair = |word: String| Pair { display: word.trim_end().to_owned(), replacement: word };
+        let pair =
+            |Offer { word, note }| Pair { display: format!("{}{note}", word.trim_end()), replacement: word };
         Ok((start, found.into_iter().map(pair).collect()))
     }
 }

@@ -208,6 +208,7 @@ impl World {
                     fingerprint: format!("SHA256:{user}"),
                     trust: Trust::New,
                     is_self: self.daemon.as_ref().is_some_and(|daemon| daemon.name == *user),
+                    lookalike: None,
                 };
                 Reply::Users { users: self.users.iter().map(row).collect(), more: false }
             }

@@ -8,6 +8,7 @@ use proto::text::Text;
 use tokio::sync::oneshot;
 
 use super::core::cx;
+use super::looks::Looks;
 use super::room::Why;
 use super::{Core, Effect, Place};
 use crate::identity::fingerprint;
@@ -80,7 +81,8 @@ impl Core {
     }
 
     fn post(&mut self, mid: Mid, at: WallMs, text: Text) -> Answer {
-        if self.room.queued() >= MAX_QUEUED {
+        let known = self.store.find(LogId::LOBBY, &self.me.key, mid)?.is_some();
+        if self.room.queued() >= MAX_QUEUED && !known {
             return refuse(
                 ErrorCode::Busy,
                 "Too many lines wait for the lobby already; try again when it is back",
@@ -177,14 +179,16 @@ impl Core {
             return Err(CallError { code: ErrorCode::NoPeer, message });
         }
         let mut members = self.room.members_after(after);
-        let users = members.by_ref().take(PAGE_MEMBERS).map(|(name, key)| self.user(name, key)).collect();
+        let looks = self.known_looks();
+        let user = |(name, key)| self.user(&looks, name, key);
+        let users = members.by_ref().take(PAGE_MEMBERS).map(user).collect();
         Ok(Reply::Users { users, more: members.next().is_some() })
     }
 
-    fn user(&self, name: &Name, key: Key) -> UserRow {
-        let known = self.find_key(&key).is_some();
+    fn user(&self, known: &Looks, name: &Name, key: Key) -> UserRow {
+        let pinned = self.find_key(&key).is_some();
         let trust = match self.find(&SessionRef::Peer(name.clone())) {
-            _ if known => Trust::Pinned,
+            _ if pinned => Trust::Pinned,
             Some(_) => Trust::Changed,
             None => Trust::New,
         };
@@ -194,6 +198,7 @@ impl Core {
             fingerprint: fingerprint(&key),
             trust,
             is_self: key == self.me.key,
+            lookalike: self.lookalike(known, key, name),
         }
     }
 

@@ -125,10 +125,10 @@ impl Core {
             Event::PeerDialed { log, dial_no, conn, addr } => {
                 return self.on_dialed(log, dial_no, conn, addr);
             }
-            Event::PeerDialFailed { log, reason } => return self.on_dial_failed(log, reason),
+            Event::PeerDialFailed { log, reason } => return self.on_dial_failed(log, &reason),
             Event::Peer(conn, message) => return self.on_peer(conn, message),
             Event::PeerLost(conn) => return self.on_peer_lost(conn),
-            Event::LobbyUp { hosted } => self.on_lobby_up(hosted),
+            Event::LobbyUp { link, hosted } => self.on_lobby_up(link, hosted),
             Event::Lobby(message) => return self.on_lobby(message),
             Event::LobbyDown { reason } => return self.on_lobby_down(reason),
             Event::Suspend => self.suspend(),
@@ -144,7 +144,7 @@ impl Core {
             session.tick(&mut cx!(self))?;
             session.finish(&mut cx!(self))?;
         }
-        self.take_outputs();
+        self.take_outputs()?;
         self.room.finish(&mut self.store, &mut self.effects)?;
         self.renumber()?;
         self.look_for_the_end();
@@ -180,19 +180,22 @@ impl Core {
     }
 
     /// What the sessions want done becomes effects, in order.
-    pub(super) fn take_outputs(&mut self) {
+    pub(super) fn take_outputs(&mut self) -> Result<(), StoreError> {
         for output in std::mem::take(&mut self.outputs) {
             match output {
                 Output::Send(conn, message) => self.effects.push(Effect::Peer(conn, message)),
                 Output::Close(conn) => {
-                    self.conns.remove(&conn);
                     self.effects.push(Effect::PeerClose(conn));
+                    if let Some(log) = self.conns.remove(&conn) {
+                        self.forget_blank(log)?;
+                    }
                 }
                 Output::Dial { log, key, name, dial_no, addrs } => {
                     self.dial(log, key, &name, dial_no, addrs);
                 }
             }
         }
+        Ok(())
     }
 
     /// `quit`: everything ends, what is left gets a moment to go out.
@@ -216,7 +219,7 @@ impl Core {
             return;
         }
         if stop == Stop::Quit {
-            self.effects.push(Effect::Lobby(proto::lobby::ToLobby::Bye));
+            self.tell_lobby(proto::lobby::ToLobby::Bye);
         }
         self.effects.push(Effect::Stop(stop));
     }

@@ -1,6 +1,7 @@
 //! What comes into the core, and what goes out of it.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use proto::ids::{Key, Seq, SessionNo};
 use proto::ipc::{Call, CallError, Changes, Reply, SessionRef};
@@ -62,6 +63,8 @@ pub enum Event {
     PeerLost(ConnId),
     /// A link to the lobby stands; nothing was said on it yet.
     LobbyUp {
+        /// Its number: what is meant for it goes to no later one.
+        link: u64,
         /// This daemon hosts the lobby.
         hosted: bool,
     },
@@ -126,10 +129,10 @@ pub enum Effect {
         /// Where to try, in turn; at least one.
         addrs: Vec<SocketAddr>,
     },
-    /// Put a message on the link to the lobby.
-    Lobby(ToLobby),
-    /// End the link to the lobby and make a new one.
-    LobbyClose,
+    /// Put a message on the link to the lobby of that number.
+    Lobby(u64, ToLobby),
+    /// End the link to the lobby and make a new one, not before so much time has passed.
+    LobbyClose(Duration),
     /// Something that clients can see has changed; this is its version.
     Version(u64),
     /// The daemon is done.

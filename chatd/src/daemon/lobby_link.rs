@@ -10,6 +10,7 @@ use proto::lobby::{Contact, FromLobby, MemberHello, ToLobby, Welcome};
 use proto::name::Name;
 use rand::RngExt;
 
+use super::looks::Looks;
 use super::presence::Notice;
 use super::room::{Asked, Why};
 use super::{Core, Effect};
@@ -19,9 +20,13 @@ use crate::store::{Author, LogId, NewEntry, StoreError};
 /// fork waits to learn whether the peer is there at all.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// Addresses of one answer that are tried, before the remembered ones.
+const MAX_FRESH: usize = 2;
+
 impl Core {
     /// A link stands: introduce ourselves.
-    pub(super) fn on_lobby_up(&mut self, hosted: bool) {
+    pub(super) fn on_lobby_up(&mut self, link: u64, hosted: bool) {
+        self.room.link = link;
         self.room.hosted = hosted;
         let hello = MemberHello {
             versions: Versions::OURS,
@@ -31,10 +36,17 @@ impl Core {
             port: self.me.port,
             room: self.room.cursor(),
         };
-        self.effects.push(Effect::Lobby(ToLobby::Hello(Box::new(hello))));
+        self.tell_lobby(ToLobby::Hello(Box::new(hello)));
+    }
+
+    /// Puts a message on the present link to the lobby.
+    pub(super) fn tell_lobby(&mut self, message: ToLobby) {
+        self.effects.push(Effect::Lobby(self.room.link, message));
     }
 
     pub(super) fn on_lobby_down(&mut self, reason: String) -> Result<(), StoreError> {
+        // What the lobby said before it hung up tells more than that it did.
+        let reason = self.room.last_words.take().unwrap_or(reason);
         if self.room.state == LobbyState::Connected || self.room.trouble.as_ref() != Some(&reason) {
             self.versions.daemon_changed = true;
             self.room.lost(reason);
@@ -53,9 +65,14 @@ impl Core {
     pub(super) fn on_lobby(&mut self, message: FromLobby) -> Result<(), StoreError> {
         match message {
             FromLobby::Welcome(welcome) => self.on_welcome(&welcome),
-            FromLobby::Refused { reason, .. } | FromLobby::GoAway { reason, .. } => {
-                self.effects.push(Effect::LobbyClose);
-                self.on_lobby_down(reason)
+            FromLobby::Refused { reason, retry_after_ms, .. }
+            | FromLobby::GoAway { reason, retry_after_ms } => {
+                self.hang_up(reason, Duration::from_millis(retry_after_ms));
+                Ok(())
+            }
+            FromLobby::Members { more: true, .. } if self.room.presence.is_flooded() => {
+                self.hang_up("it names more members than can be".to_owned(), Duration::ZERO);
+                Ok(())
             }
             FromLobby::Members { members, more } => {
                 let keys: Vec<Key> = members.iter().map(|member| member.key).collect();
@@ -87,15 +104,22 @@ impl Core {
         }
     }
 
+    /// Ends the link to the lobby, for this reason.
+    fn hang_up(&mut self, reason: String, stay_away: Duration) {
+        self.room.last_words = Some(reason);
+        self.effects.push(Effect::LobbyClose(stay_away));
+    }
+
     fn on_welcome(&mut self, welcome: &Welcome) -> Result<(), StoreError> {
         self.room.welcomed(welcome, self.room.hosted);
         self.versions.daemon_changed = true;
         self.me.name = welcome.name.clone();
-        for (request, asked) in &self.room.asked {
-            if let Why::Fork { name, .. } = &asked.why {
-                let lookup = ToLobby::Lookup { request: *request, name: name.clone() };
-                self.effects.push(Effect::Lobby(lookup));
-            }
+        let forks = self.room.asked.iter().filter_map(|(request, asked)| match &asked.why {
+            Why::Fork { name, .. } => Some(ToLobby::Lookup { request: *request, name: name.clone() }),
+            Why::Dial { .. } => None,
+        });
+        for lookup in forks.collect::<Vec<_>>() {
+            self.tell_lobby(lookup);
         }
         self.store.set_meta("name", self.me.name.as_str())
     }
@@ -105,17 +129,22 @@ impl Core {
         for key in came {
             self.poke_key(key);
         }
+        let anybody_new = notices.iter().any(|notice| matches!(notice, Notice::Joined(..)));
+        let known = if anybody_new { self.known_looks() } else { Looks::default() };
         for notice in notices {
-            let (kind, name) = match notice {
-                Notice::Joined(name) => (EntryKind::Joined, name),
-                Notice::Left(name) => (EntryKind::Left, name),
+            let (kind, name, text) = match notice {
+                Notice::Joined(key, name) => {
+                    let lookalike = self.lookalike(&known, key, &name);
+                    (EntryKind::Joined, name, lookalike.map_or(String::new(), String::from))
+                }
+                Notice::Left(name) => (EntryKind::Left, name, String::new()),
             };
             let entry = NewEntry {
                 author: Author::Daemon(Some(name)),
                 mid: self.new_mid(),
                 kind,
                 at: self.now.wall,
-                text: String::new(),
+                text,
                 seen: None,
             };
             self.room.log.append_other(&mut self.store, &entry)?;
@@ -147,7 +176,7 @@ impl Core {
         let request = self.room.request();
         self.room.asked.insert(request, Asked { why, until: self.now.mono + LOOKUP_TIMEOUT });
         if self.room.state == LobbyState::Connected {
-            self.effects.push(Effect::Lobby(ToLobby::Lookup { request, name: name.clone() }));
+            self.tell_lobby(ToLobby::Lookup { request, name: name.clone() });
         }
     }
 
@@ -158,6 +187,8 @@ impl Core {
                 // A name that belongs to another key now tells nothing of this peer.
                 let fresh = contact.filter(|contact| contact.member.key == key);
                 let mut addrs = fresh.map(|contact| contact.addrs).unwrap_or_default();
+                // A lobby that lies shall not push out where the peer was reached before.
+                addrs.truncate(MAX_FRESH);
                 addrs.extend(known.into_iter().filter(|addr| !addrs.contains(addr)).collect::<Vec<_>>());
                 addrs.truncate(proto::limits::MAX_ADDRS);
                 self.dial_at(log, key, dial_no, addrs);
@@ -177,8 +208,7 @@ impl Core {
             return self.effects.push(Effect::Dial { log, key, dial_no, addrs });
         }
         if let Some(session) = self.sessions.get_mut(&log) {
-            let reason = "no address of the peer is known".to_owned();
-            session.on_dial_failed(&mut super::core::cx!(self), reason);
+            session.on_dial_failed(&mut super::core::cx!(self), "no address of the peer is known");
         }
     }
 

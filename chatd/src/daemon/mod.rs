@@ -10,6 +10,7 @@ mod changes;
 mod core;
 mod event;
 mod lobby_link;
+mod looks;
 mod presence;
 mod room;
 mod run;

@@ -7,15 +7,20 @@ use proto::ids::Key;
 use proto::lobby::Member;
 use proto::name::Name;
 
+use super::looks::Looks;
+
 /// How long after a reconnect a member may be missing before it is said to have left: everybody reconnects at once,
 /// and some take longer.
 const MISSING_GRACE: Duration = Duration::from_secs(30);
+
+/// Most members that a lobby can have, as far as this daemon goes along.
+const MAX_MEMBERS: usize = 50_000;
 
 /// What the person is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Notice {
     /// Somebody came.
-    Joined(Name),
+    Joined(Key, Name),
     /// Somebody is gone.
     Left(Name),
 }
@@ -26,6 +31,7 @@ pub(super) struct Presence {
     /// This daemon's own key: its comings and goings are no news to it.
     me: Key,
     present: BTreeMap<Key, Name>,
+    looks: Looks,
     /// Were there before the link broke, are not on the list since; gone for good at the time beside them.
     missing: BTreeMap<Key, (Name, Duration)>,
     /// Pages of the list that has begun to arrive.
@@ -37,7 +43,8 @@ pub(super) struct Presence {
 impl Presence {
     /// Nobody yet.
     pub(super) fn new(me: Key) -> Self {
-        Self { me, present: BTreeMap::new(), missing: BTreeMap::new(), pages: Vec::new(), known: false }
+        let (present, looks) = (BTreeMap::new(), Looks::default());
+        Self { me, present, looks, missing: BTreeMap::new(), pages: Vec::new(), known: false }
     }
 
     /// One page of the whole list. The notices are there when it was the last page; the first list of all has none.
@@ -49,6 +56,7 @@ impl Presence {
         let listed: BTreeMap<Key, Name> =
             self.pages.drain(..).map(|member| (member.key, member.name)).collect();
         let before = std::mem::replace(&mut self.present, listed.clone());
+        self.looks = listed.iter().map(|(key, name)| (*key, name.clone())).collect();
         if !std::mem::replace(&mut self.known, true) {
             return Vec::new();
         }
@@ -66,16 +74,28 @@ impl Presence {
         notices
     }
 
+    /// The list that arrives is longer than any lobby's.
+    pub(super) fn is_flooded(&self) -> bool {
+        self.pages.len() > MAX_MEMBERS
+    }
+
     /// Changes since the last word on it.
     pub(super) fn change(&mut self, joined: Vec<Member>, left: Vec<Member>) -> Vec<Notice> {
         let mut notices = Vec::new();
         for member in left.into_iter().filter(|member| member.key != self.me) {
-            let was =
-                self.present.remove(&member.key).or(self.missing.remove(&member.key).map(|(name, _)| name));
+            let present = self.present.remove(&member.key);
+            if let Some(name) = &present {
+                self.looks.remove(member.key, name);
+            }
+            let was = present.or(self.missing.remove(&member.key).map(|(name, _)| name));
             notices.extend(was.map(Notice::Left));
         }
         for member in joined {
             let before = self.present.insert(member.key, member.name.clone());
+            if let Some(name) = &before {
+                self.looks.remove(member.key, name);
+            }
+            self.looks.add(member.key, &member.name);
             if before.as_ref() != Some(&member.name) {
                 notices.extend(self.came(member.key, member.name, before));
             }
@@ -91,8 +111,8 @@ impl Presence {
         let before = before.or(self.missing.remove(&key).map(|(name, _)| name));
         match before {
             Some(before) if before == name => Vec::new(),
-            Some(before) => vec![Notice::Left(before), Notice::Joined(name)],
-            None => vec![Notice::Joined(name)],
+            Some(before) => vec![Notice::Left(before), Notice::Joined(key, name)],
+            None => vec![Notice::Joined(key, name)],
         }
     }
 
@@ -118,6 +138,11 @@ impl Presence {
         self.present.get(key)
     }
 
+    /// Somebody else present whose name looks like this one.
+    pub(super) fn like(&self, key: Key, name: &Name) -> Option<&Name> {
+        self.looks.like(key, name)
+    }
+
     /// The member of a name; case does not count.
     pub(super) fn find(&self, name: &Name) -> Option<(Key, Name)> {
         let folded = name.folded();
@@ -141,8 +166,8 @@ mod tests {
         Member { key: Key([id; 32]), name: Name::new(name).expect("name") }
     }
 
-    fn joined(name: &str) -> Notice {
-        Notice::Joined(Name::new(name).expect("name"))
+    fn joined(id: u8, name: &str) -> Notice {
+        Notice::Joined(Key([id; 32]), Name::new(name).expect("name"))
     }
 
     fn left(name: &str) -> Notice {
@@ -156,7 +181,7 @@ mod tests {
         let mut presence = Presence::new(Key([0; 32]));
         assert!(presence.page(vec![member(1, "anna")], true, START).is_empty());
         assert!(presence.page(vec![member(2, "bobby")], false, START).is_empty());
-        assert_eq!(presence.change(vec![member(3, "carol")], vec![]), [joined("carol")]);
+        assert_eq!(presence.change(vec![member(3, "carol")], vec![]), [joined(3, "carol")]);
         assert_eq!(presence.change(vec![], vec![member(2, "bobby")]), [left("bobby")]);
     }
 
@@ -185,6 +210,6 @@ mod tests {
     fn who_returns_under_another_name_left_and_joined() {
         let mut presence = Presence::new(Key([0; 32]));
         presence.page(vec![member(1, "anna")], false, START);
-        assert_eq!(presence.change(vec![member(1, "anna_2")], vec![]), [left("anna"), joined("anna_2")]);
+        assert_eq!(presence.change(vec![member(1, "anna_2")], vec![]), [left("anna"), joined(1, "anna_2")]);
     }
 }

@@ -139,8 +139,8 @@ impl Driver {
                 let _guard = self.runtime.enter();
                 self.peers.dial(log, key, dial_no, addrs);
             }
-            Effect::Lobby(message) => self.uplink.send(message),
-            Effect::LobbyClose => self.uplink.close(),
+            Effect::Lobby(link, message) => self.uplink.send(link, message),
+            Effect::LobbyClose(stay_away) => self.uplink.leave(stay_away),
             Effect::Version(version) => self.tell.send_modify(|seen| seen.version = version),
             Effect::Stop(stop) => {
                 info!(?stop, "the daemon stops");

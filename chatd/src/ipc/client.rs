@@ -7,7 +7,7 @@ use futures_util::{SinkExt, StreamExt};
 use interprocess::local_socket::tokio::Stream;
 use proto::frame::{Codec, FrameError};
 use proto::hello::Versions;
-use proto::ipc::{Call, CallError, ErrorCode, Hit, Range, Reply, SessionRef, ToClient, ToDaemon};
+use proto::ipc::{Call, CallError, Changes, ErrorCode, Hit, Range, Reply, SessionRef, ToClient, ToDaemon};
 use tokio::io::{ReadHalf, WriteHalf};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Duration, timeout};
@@ -23,6 +23,8 @@ use crate::store::{LogId, Progress, StoreError};
 const QUEUE: usize = 16;
 /// Time for the hello.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
+/// Most rows in one message of changes.
+const ROWS: usize = 64;
 /// Most words of one search.
 const MAX_WORDS: usize = 16;
 
@@ -182,15 +184,29 @@ async fn tell_changes(context: &Context, queue: mpsc::Sender<ToClient>, watch: &
         let Ok((version, changes)) = ask(context, |reply| Event::Changes(since, reply)).await else {
             return std::future::pending().await; // the goodbye is on its way
         };
-        let nothing = changes.daemon.is_none() && changes.sessions.is_empty() && changes.closed.is_empty();
-        if !nothing && queue.send(ToClient::Changed(Box::new(changes))).await.is_err() {
-            return;
+        for part in parts(changes) {
+            if queue.send(ToClient::Changed(Box::new(part))).await.is_err() {
+                return;
+            }
         }
         since = version;
         if seen.changed().await.is_err() {
             return std::future::pending().await;
         }
     }
+}
+
+/// Changes in parts that each fit into a frame, none where nothing changed. Numbers that are free again come last.
+fn parts(changes: Changes) -> impl Iterator<Item = Changes> {
+    let Changes { mut daemon, sessions, mut closed } = changes;
+    let mut sessions = sessions.into_iter().peekable();
+    std::iter::from_fn(move || {
+        let rows: Vec<_> = sessions.by_ref().take(ROWS).collect();
+        let closed = if sessions.peek().is_none() { std::mem::take(&mut closed) } else { Vec::new() };
+        let part = Changes { daemon: daemon.take(), sessions: rows, closed };
+        let nothing = part.daemon.is_none() && part.sessions.is_empty() && part.closed.is_empty();
+        (!nothing).then_some(part)
+    })
 }
 
 /// Writes what waits; says goodbye when the daemon stops, after the answer that is still on its way: it may be the

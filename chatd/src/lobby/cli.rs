@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use super::{Lobby, LobbyConfig};
+use crate::dirs::{DirError, Lock};
 use crate::identity::{Identity, fingerprint};
 use crate::link::socket;
 
@@ -25,7 +26,7 @@ pub struct Args {
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:43210")]
     listen: SocketAddr,
 
-    /// Folder of the lobby's key; it stays the same lobby for as long as it has the same key.
+    /// Folder of the lobby's key and names; it stays the same lobby for as long as it has the same key.
     #[arg(long, value_name = "DIR", env = "LOBBYD_DATA_DIR")]
     data_dir: Option<PathBuf>,
 
@@ -66,11 +67,14 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     };
     let identity = Arc::new(Identity::load_or_create(&data)?);
     let listener = listen(args.listen)?;
+    let _lock = lock(&data)?;
+    let lobby = Lobby::kept_in(&data, LobbyConfig::default())
+        .with_context(|| format!("cannot read the lobby's names in {}", data.display()))?;
     // Before the line that says so: whoever reads it may send a signal at once.
     let shutdown = CancellationToken::new();
     let signals = Signals::new().context("cannot wait for signals")?;
     announce(&listener, &identity)?;
-    let serving = Lobby::serve(listener, identity, LobbyConfig::default(), shutdown.clone());
+    let serving = lobby.serve(listener, identity, shutdown.clone());
     let mut serving = std::pin::pin!(serving);
     tokio::select! {
         outcome = &mut serving => return outcome.context("the lobby ended"),
@@ -79,6 +83,18 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     notify(Stage::Stopping);
     shutdown.cancel();
     serving.await.context("the lobby did not end in order")
+}
+
+/// The folder belongs to one lobby at a time.
+fn lock(data: &Path) -> anyhow::Result<Lock> {
+    Lock::take(data).map_err(|error| match error {
+        DirError::Locked { path, pid } => anyhow!(
+            "{} is in use{}: a lobbyd runs with it already; choose another folder with --data-dir",
+            path.display(),
+            pid.map(|pid| format!(" by process {pid}")).unwrap_or_default()
+        ),
+        error => error.into(),
+    })
 }
 
 fn listen(addr: SocketAddr) -> anyhow::Result<TcpListener> {

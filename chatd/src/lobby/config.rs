@@ -11,6 +11,8 @@ pub struct LobbyConfig {
     pub max_members: usize,
     /// Most names that are remembered, those of the absent included; the longest absent is forgotten first.
     pub max_known: usize,
+    /// Time for which nobody else gets the name of somebody who stays away.
+    pub name_rest: Duration,
     /// Most connections that have not said a good hello yet.
     pub max_pending: usize,
     /// Most entries of the log that are held.
@@ -34,6 +36,7 @@ impl Default for LobbyConfig {
         Self {
             max_members: 10_000,
             max_known: 65_536,
+            name_rest: Duration::from_hours(90 * 24),
             max_pending: 512,
             ring_entries: 16_384,
             ring_bytes: 64 * 1024 * 1024,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use proto::ids::{Generation, Key, Mid, WallMs};
 use proto::lobby::{Contact, MemberHello};
@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::config::LobbyConfig;
+use super::keep::{Kept, Ledger};
 use super::room::{Batch, Cut, Entered, Outcome, Reader, Room};
 use super::roster::{LinkNo, Refusal};
 
@@ -24,6 +25,9 @@ const ENTRY_PACE: Duration = Duration::from_millis(2);
 /// Least time between two wake-ups for presence alone, so that a thousand who return at once are a few changes.
 const PRESENCE_PACE: Duration = Duration::from_millis(50);
 
+/// Time between two notes that the names of those present are in use: a lobby that crashes frees none too early.
+const REFRESH: Duration = Duration::from_hours(24);
+
 /// What all connections of a lobby share.
 pub(super) struct Hub {
     pub(super) config: LobbyConfig,
@@ -31,6 +35,8 @@ pub(super) struct Hub {
     state: Mutex<State>,
     /// Wakes every connection that waits for news.
     moved: watch::Sender<()>,
+    /// Where that goes which outlives the lobby.
+    ledger: Ledger,
     /// Wakes [`Hub::keep_time`] where there is something new to wait for.
     schedule: Notify,
 }
@@ -43,18 +49,30 @@ struct State {
     woken: Option<Instant>,
     /// When the connections are to be woken for what they were not woken for yet.
     due: Option<Instant>,
+    /// When the names of those present are next noted as in use.
+    refresh: Instant,
 }
 
 impl Hub {
-    pub(super) fn new(config: LobbyConfig) -> Self {
-        let room = Room::new(Generation(rand::random()), &config);
-        let state = State { room, links: HashMap::new(), closed: false, woken: None, due: None };
-        Self { config, state: Mutex::new(state), moved: watch::Sender::new(()), schedule: Notify::new() }
+    pub(super) fn new(config: LobbyConfig, kept: Kept, ledger: Ledger) -> Self {
+        let mut room = Room::new(Generation(rand::random()), &config);
+        room.restore(kept);
+        let refresh = Instant::now() + REFRESH;
+        let state = State { room, links: HashMap::new(), closed: false, woken: None, due: None, refresh };
+        let (moved, schedule) = (watch::Sender::new(()), Notify::new());
+        Self { config, state: Mutex::new(state), moved, ledger, schedule }
     }
 
     /// No state is left half changed by a panic: each change is one call of the room.
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.room.set_wall(wall());
+        state
+    }
+
+    /// Has kept what has changed. Under the lock, so that an older state of a row never follows a newer one.
+    fn keep(&self, state: &mut State) {
+        self.ledger.note(state.room.take_changes());
     }
 
     /// Wakes its holder for all that comes after its last look.
@@ -78,6 +96,7 @@ impl Hub {
         if let Some(older) = entered.older.and_then(|older| state.links.remove(&older)) {
             older.cancel();
         }
+        self.keep(&mut state);
         self.announce_presence(state, before);
         Ok(entered)
     }
@@ -103,7 +122,10 @@ impl Hub {
 
     /// Takes nothing more into the log.
     pub(super) fn close(&self) {
-        self.state().closed = true;
+        let mut state = self.state();
+        state.closed = true;
+        state.room.refresh();
+        self.keep(&mut state);
     }
 
     pub(super) fn contact(&self, name: &Name) -> Option<Contact> {
@@ -119,6 +141,7 @@ impl Hub {
         let before = state.room.changed();
         state.room.bye(key, link);
         state.links.remove(&link);
+        self.keep(&mut state);
         self.announce_presence(state, before);
     }
 
@@ -179,11 +202,21 @@ impl Hub {
         let mut state = self.state();
         let before = state.room.changed();
         state.room.expire(now);
-        let expiry = state.room.next_expiry();
+        if state.refresh <= now {
+            state.room.refresh();
+            state.refresh = now + REFRESH;
+        }
+        self.keep(&mut state);
+        let expiry = state.room.next_expiry().into_iter().chain([state.refresh]).min();
         if state.room.changed() != before || state.due.is_some_and(|due| due <= now) {
             self.wake(state, now);
             return expiry;
         }
         [expiry, state.due].into_iter().flatten().min()
     }
+}
+
+fn wall() -> WallMs {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    WallMs(u64::try_from(since.as_millis()).unwrap_or_default())
 }

@@ -9,6 +9,7 @@
 //! | `ring` | the newest entries of the log, each encoded once for all readers |
 //! | `roster` | names, keys, who is here, and the log of comings and goings |
 //! | `hub` | the room behind its lock, the wake-up of all connections, the clock |
+//! | `keep` | what stays on disk, written by a thread of its own |
 //! | `member` | one connection: hello, requests in, log out |
 //! | `gate` | how many may be on the doorstep |
 //! | `server` | accepting and the orderly end |
@@ -20,6 +21,7 @@ pub mod cli;
 mod config;
 mod gate;
 mod hub;
+mod keep;
 mod member;
 mod ring;
 mod room;

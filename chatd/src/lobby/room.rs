@@ -10,6 +10,7 @@ use proto::text::Text;
 use tokio::time::Instant;
 
 use super::config::LobbyConfig;
+use super::keep::{Kept, RowChange};
 use super::ring::{Read, Ring};
 use super::roster::{Delta, LinkNo, Refusal, Roster};
 
@@ -164,6 +165,26 @@ impl Room {
     /// When [`Room::expire`] next has something to do.
     pub(super) fn next_expiry(&self) -> Option<Instant> {
         self.roster.next_expiry()
+    }
+
+    /// Takes up names that were kept.
+    pub(super) fn restore(&mut self, kept: Kept) {
+        self.roster.restore(kept.names);
+    }
+
+    /// Tells what time it is, for what follows.
+    pub(super) fn set_wall(&mut self, now: WallMs) {
+        self.roster.set_wall(now);
+    }
+
+    /// The names of those present are in use now.
+    pub(super) fn refresh(&mut self) {
+        self.roster.refresh();
+    }
+
+    /// What is to be kept of what has changed since the last call.
+    pub(super) fn take_changes(&mut self) -> Vec<RowChange> {
+        self.roster.take_changes()
     }
 
     /// Counts the changes of presence.

@@ -1,16 +1,17 @@
 //! Names and keys, who is here, and the log of comings and goings that presence is read from.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto::ids::Key;
+use proto::ids::{Key, WallMs};
 use proto::lobby::{Contact, Member};
 use proto::name::Name;
 use tokio::time::Instant;
 
 use super::config::LobbyConfig;
+use super::keep::{Row, RowChange, RowId};
 
 /// Alternatives that are tried for a name that is taken, `_2` upwards.
 const MAX_SUFFIX: u32 = 1000;
@@ -34,8 +35,8 @@ pub(super) enum Refusal {
 #[derive(Debug)]
 pub(super) struct Roster {
     records: HashMap<Key, Record>,
-    /// Whose a name is, by its folded form.
-    names: HashMap<String, Key>,
+    /// Whose a name is, by what it looks like: no two keys have names that could be taken for each other.
+    looks: HashMap<String, Key>,
     present: usize,
     /// Who counts as present without a link, by when that ends.
     leaving: BTreeSet<(Instant, Key)>,
@@ -49,12 +50,19 @@ pub(super) struct Roster {
     max_known: usize,
     max_changes: usize,
     grace: Duration,
+    rest: Duration,
+    /// The wall clock, as last told: names rest while the lobby does, so no other clock will do.
+    wall: WallMs,
+    /// Whose rows have changed since they were last asked for.
+    noted: HashSet<Key>,
 }
 
 #[derive(Debug)]
 struct Record {
     member: Arc<Member>,
     state: State,
+    /// When the name was last known to be in use.
+    used: WallMs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +92,7 @@ impl Roster {
     pub(super) fn new(config: &LobbyConfig) -> Self {
         Self {
             records: HashMap::new(),
-            names: HashMap::new(),
+            looks: HashMap::new(),
             present: 0,
             leaving: BTreeSet::new(),
             absent: BTreeSet::new(),
@@ -95,7 +103,48 @@ impl Roster {
             max_known: config.max_known,
             max_changes: config.max_changes,
             grace: config.absent_grace,
+            rest: config.name_rest,
+            wall: WallMs(0),
+            noted: HashSet::new(),
         }
+    }
+
+    /// Takes up names that were kept, longest unused first. Where two look alike the one used last is taken.
+    pub(super) fn restore(&mut self, names: Vec<(Key, Name, WallMs)>) {
+        let surplus = names.len().saturating_sub(self.max_known);
+        self.noted.extend(names.iter().take(surplus).map(|(key, ..)| *key));
+        for (key, name, used) in names.into_iter().skip(surplus) {
+            while let Some(owner) = self.owner(key, &name).map(|member| member.key) {
+                self.remove(owner);
+            }
+            self.departures += 1;
+            let departure = self.departures;
+            self.own(key, &name);
+            self.absent.insert((departure, key));
+            let member = Arc::new(Member { name, key });
+            self.records.insert(key, Record { member, state: State::Absent { departure }, used });
+        }
+    }
+
+    /// Tells what time it is, for what follows.
+    pub(super) fn set_wall(&mut self, now: WallMs) {
+        self.wall = now;
+    }
+
+    /// The names of those present are in use now.
+    pub(super) fn refresh(&mut self) {
+        for (key, record) in &mut self.records {
+            if !matches!(record.state, State::Absent { .. }) {
+                record.used = self.wall;
+                self.noted.insert(*key);
+            }
+        }
+    }
+
+    /// The rows that have changed since the last call.
+    pub(super) fn take_changes(&mut self) -> Vec<RowChange> {
+        let row = |record: &Record| Row::Name { name: record.member.name.clone(), used: record.used };
+        self.noted.drain().map(|key| (RowId::Name(key), self.records.get(&key).map(row))).collect()
     }
 
     /// Lets a key in under the wished name or an alternative. Returns who it is now, and its older link if there is one.
@@ -111,6 +160,7 @@ impl Roster {
         if here.is_none() && self.present >= self.max_present {
             return Err(Refusal::Full);
         }
+        self.forget_unused();
         let name = self.grant(key, wished)?;
         let same = here.filter(|(member, _)| member.name == name).map(|(member, _)| member.clone());
         let silent = same.is_some();
@@ -119,8 +169,10 @@ impl Roster {
             Some((old, state)) => self.unseat(&old, state, silent),
             None => None,
         };
-        self.names.insert(member.name.folded(), key);
-        self.records.insert(key, Record { member: member.clone(), state: State::Linked { link, addr } });
+        self.own(key, &member.name);
+        let state = State::Linked { link, addr };
+        self.records.insert(key, Record { member: member.clone(), state, used: self.wall });
+        self.noted.insert(key);
         self.present += 1;
         if !silent {
             self.log(member.clone(), true);
@@ -131,7 +183,7 @@ impl Roster {
 
     /// Takes a known key out of all lists, so that it can be entered anew. Returns the link it had.
     fn unseat(&mut self, member: &Arc<Member>, state: State, silent: bool) -> Option<LinkNo> {
-        self.names.remove(&member.name.folded());
+        self.free(&member.name);
         let link = match state {
             State::Absent { departure } => {
                 self.absent.remove(&(departure, member.key));
@@ -151,19 +203,61 @@ impl Roster {
     }
 
     /// The wished name if it is free or the key's own, else the first numbered form of which that holds.
+    ///
+    /// Who wishes for what only looks like somebody's name gets a number behind *that* spelling: the number tells the
+    /// two apart, and everybody can type it. A name in letters of its own would still pass for the owner's at a glance.
     fn grant(&self, key: Key, wished: &Name) -> Result<Name, Refusal> {
-        let free = |name: &Name| self.names.get(&name.folded()).is_none_or(|owner| *owner == key);
-        let mut forms = (2..=MAX_SUFFIX).map(|n| wished.with_suffix(n));
-        if free(wished) { Ok(wished.clone()) } else { forms.find(free).ok_or(Refusal::NameTaken) }
+        let Some(owner) = self.owner(key, wished) else { return Ok(wished.clone()) };
+        let taken = &owner.name;
+        let base = if taken.folded() == wished.folded() { wished } else { taken };
+        let mut forms = (2..=MAX_SUFFIX).map(|n| base.with_suffix(n));
+        forms.find(|form| self.owner(key, form).is_none()).ok_or(Refusal::NameTaken)
+    }
+
+    /// Somebody else whose name is this one or looks like it.
+    fn owner(&self, key: Key, name: &Name) -> Option<&Arc<Member>> {
+        let owners = name.skeletons().into_iter().filter_map(|look| self.looks.get(&look));
+        let other = owners.copied().find(|owner| *owner != key)?;
+        self.records.get(&other).map(|record| &record.member)
+    }
+
+    fn own(&mut self, key: Key, name: &Name) {
+        self.looks.extend(name.skeletons().into_iter().map(|look| (look, key)));
+    }
+
+    fn free(&mut self, name: &Name) {
+        for look in name.skeletons() {
+            self.looks.remove(&look);
+        }
     }
 
     /// Forgets the longest absent where there are too many names.
     fn forget(&mut self) {
         while self.records.len() > self.max_known {
-            let Some((_, key)) = self.absent.pop_first() else { return };
-            if let Some(record) = self.records.remove(&key) {
-                self.names.remove(&record.member.name.folded());
+            let Some(&(_, key)) = self.absent.first() else { return };
+            self.remove(key);
+        }
+    }
+
+    /// Forgets those who were away for so long that their names are free again.
+    fn forget_unused(&mut self) {
+        let rest = u64::try_from(self.rest.as_millis()).unwrap_or(u64::MAX);
+        while let Some(&(_, key)) = self.absent.first()
+            && let Some(record) = self.records.get(&key)
+            && record.used.0.saturating_add(rest) < self.wall.0
+        {
+            self.remove(key);
+        }
+    }
+
+    /// Forgets somebody who is absent.
+    fn remove(&mut self, key: Key) {
+        if let Some(record) = self.records.remove(&key) {
+            if let State::Absent { departure } = record.state {
+                self.absent.remove(&(departure, key));
             }
+            self.free(&record.member.name);
+            self.noted.insert(key);
         }
     }
 
@@ -223,6 +317,8 @@ impl Roster {
             self.leaving.remove(&(until, key));
         }
         record.state = State::Absent { departure };
+        record.used = self.wall;
+        self.noted.insert(key);
         let member = record.member.clone();
         self.absent.insert((departure, key));
         self.present -= 1;
@@ -266,8 +362,10 @@ impl Roster {
 
     /// Where the person of that name can be reached, if present.
     pub(super) fn contact(&self, name: &Name) -> Option<Contact> {
-        let record = self.records.get(self.names.get(&name.folded())?)?;
+        let record = self.records.get(self.looks.get(&name.skeleton())?)?;
         match record.state {
+            // Who looks like the one asked for is somebody else.
+            _ if record.member.name.folded() != name.folded() => None,
             State::Linked { addr, .. } | State::Dropped { addr, .. } => {
                 Some(Contact { member: (*record.member).clone(), addrs: addr.into_iter().collect() })
             }

@@ -31,6 +31,22 @@ fn a_taken_name_gets_a_number_and_case_does_not_make_it_free() {
 }
 
 #[test]
+fn a_lookalike_of_a_taken_name_gets_a_number_behind_the_owners_spelling() {
+    let mut roster = roster(100);
+    enter(&mut roster, 1, "anna", 1);
+    assert_eq!(enter(&mut roster, 2, "аnnа", 2).0, "anna_2");
+    assert!(
+        roster.contact(&name("аnnа")).is_none(),
+        "nobody is reached under a name that only looks like theirs"
+    );
+    assert_eq!(enter(&mut roster, 2, "аnna_2", 3).0, "аnna_2", "its own name in other letters");
+    assert_eq!(enter(&mut roster, 1, "Ian", 4).0, "Ian");
+    assert_eq!(enter(&mut roster, 3, "lan", 5).0, "Ian_2");
+    assert_eq!(enter(&mut roster, 4, "anna", 6).0, "anna", "given back");
+    assert_eq!(enter(&mut roster, 2, "anna_2", 7).0, "anna_2");
+}
+
+#[test]
 fn a_name_stays_its_keys_own_when_the_owner_is_away_until_it_is_forgotten() {
     let mut roster = roster(2);
     enter(&mut roster, 1, "anna", 1);
@@ -38,6 +54,75 @@ fn a_name_stays_its_keys_own_when_the_owner_is_away_until_it_is_forgotten() {
     assert_eq!(enter(&mut roster, 2, "anna", 2).0, "anna_2");
     assert_eq!(enter(&mut roster, 3, "carl", 3).0, "carl");
     assert_eq!(enter(&mut roster, 4, "anna", 4).0, "anna", "the longest absent was forgotten");
+}
+
+const DAY: u64 = 24 * 60 * 60 * 1000;
+
+#[test]
+fn a_name_unused_for_ninety_days_is_free_again() {
+    let mut roster = roster(100);
+    roster.set_wall(WallMs(5 * DAY));
+    enter(&mut roster, 1, "anna", 1);
+    roster.set_wall(WallMs(10 * DAY));
+    roster.bye(key(1), LinkNo(1));
+    roster.set_wall(WallMs(100 * DAY));
+    assert_eq!(enter(&mut roster, 2, "anna", 2).0, "anna_2");
+    roster.set_wall(WallMs(100 * DAY + 1));
+    assert_eq!(enter(&mut roster, 2, "anna", 3).0, "anna");
+    assert_eq!(enter(&mut roster, 1, "anna", 4).0, "anna_2", "it is somebody else's now");
+}
+
+#[test]
+fn a_name_in_use_stays_its_keys_own_for_however_long() {
+    let mut before = roster(100);
+    enter(&mut before, 1, "anna", 1);
+    before.set_wall(WallMs(200 * DAY));
+    before.refresh();
+    let mut after = roster(100);
+    after.restore(rows(&mut before));
+    after.set_wall(WallMs(201 * DAY));
+    assert_eq!(enter(&mut after, 2, "anna", 1).0, "anna_2");
+}
+
+/// The names that changed, as they would be kept.
+fn rows(roster: &mut Roster) -> Vec<(Key, Name, WallMs)> {
+    let changes = roster.take_changes();
+    let row = |(id, row)| match (id, row) {
+        (RowId::Name(key), Some(Row::Name { name, used })) => (key, name, used),
+        change => panic!("a row is gone: {change:?}"),
+    };
+    changes.into_iter().map(row).collect()
+}
+
+#[test]
+fn names_that_were_kept_belong_to_their_keys_whoever_comes_first() {
+    let mut before = roster(100);
+    for (n, wished) in [(1, "anna"), (2, "anna"), (3, "lan"), (3, "carl")] {
+        enter(&mut before, n, wished, n.into());
+    }
+    let kept = rows(&mut before);
+    assert!(before.take_changes().is_empty());
+    let mut after = roster(100);
+    after.restore(kept);
+    assert!(after.everybody().is_empty());
+    assert_eq!(enter(&mut after, 4, "Anna_2", 1).0, "Anna_2_2");
+    assert_eq!(enter(&mut after, 5, "аnna", 2).0, "anna_3");
+    assert_eq!(enter(&mut after, 2, "anna_2", 3).0, "anna_2");
+    assert_eq!(enter(&mut after, 1, "anna", 4).0, "anna");
+    after.bye(key(5), LinkNo(2));
+    assert_eq!(enter(&mut after, 6, "Ian", 5).0, "Ian", "nobody goes by that any more");
+}
+
+#[test]
+fn what_is_kept_beyond_the_bound_or_looks_alike_is_dropped() {
+    let mut roster = roster(2);
+    let kept = |n, text: &str, used| (key(n), name(text), WallMs(used));
+    roster.restore(vec![kept(1, "anna", 1), kept(2, "b0bby", 2), kept(3, "bоbby", 3)]);
+    check(&roster);
+    assert_eq!(roster.records.len(), 1);
+    let mut gone: Vec<_> = roster.take_changes().into_iter().collect();
+    gone.sort_by_key(|(RowId::Name(key), _)| *key);
+    assert_eq!(gone, [(RowId::Name(key(1)), None), (RowId::Name(key(2)), None)]);
 }
 
 #[test]
@@ -90,7 +175,7 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        3 => (0u8..6, 0u8..3).prop_map(|(who, wish)| Step::Enter(who, wish)),
+        3 => (0u8..6, 0u8..6).prop_map(|(who, wish)| Step::Enter(who, wish)),
         2 => (0u8..6).prop_map(Step::Drop),
         1 => (0u8..6).prop_map(Step::Bye),
         1 => (0u64..12).prop_map(Step::Wait),
@@ -138,7 +223,9 @@ fn check(roster: &Roster) {
     let folded: BTreeSet<String> = everybody.iter().map(|member| member.name.folded()).collect();
     assert_eq!(folded.len(), everybody.len(), "a name has one owner");
     assert_eq!(roster.present, everybody.len());
-    assert_eq!(roster.names.len(), roster.records.len(), "a key has one name");
+    let looks: Vec<_> = roster.records.values().flat_map(|record| record.member.name.skeletons()).collect();
+    assert_eq!(roster.looks.len(), looks.len(), "no two keys have names that look alike");
+    assert!(looks.iter().all(|look| roster.looks.contains_key(look)));
     assert_eq!(roster.absent.len() + roster.present, roster.records.len());
     assert!(roster.present <= 4 && roster.records.len() <= 5 && roster.changes.len() <= 64);
 }
@@ -153,7 +240,7 @@ proptest! {
             match step {
                 Step::Enter(who, wish) => {
                     links += 1;
-                    let wished = name(["anna", "ANNA", "anna_2"][usize::from(wish)]);
+                    let wished = name(["anna", "ANNA", "anna_2", "аnna", "Ian", "lan"][usize::from(wish)]);
                     if roster.enter(key(who), &wished, LinkNo(links), None).is_ok() {
                         last[usize::from(who)] = LinkNo(links);
                     }

@@ -2,10 +2,11 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{JoinError, JoinSet, spawn_blocking};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, error, info, info_span, warn};
@@ -13,15 +14,39 @@ use tracing::{Instrument, error, info, info_span, warn};
 use super::config::LobbyConfig;
 use super::gate::Gate;
 use super::hub::Hub;
+use super::keep::{self, Keeper, Kept, Ledger};
 use super::member;
 use crate::identity::Identity;
 use crate::link::socket::accept_with_backoff;
+use crate::store::StoreError;
 
 /// The server side of the lobby.
-pub struct Lobby;
+#[derive(Debug)]
+pub struct Lobby {
+    config: LobbyConfig,
+    kept: Kept,
+    ledger: Ledger,
+    keeper: Option<Keeper>,
+}
 
 impl Lobby {
-    /// Runs a lobby on `listener` until `shutdown` is cancelled: then nobody new is accepted, every member is told to
+    /// A lobby that forgets everything when it ends.
+    pub fn in_memory(config: LobbyConfig) -> Self {
+        Self { config, kept: Kept::default(), ledger: Ledger::default(), keeper: None }
+    }
+
+    /// A lobby that keeps in `dir` which name belongs to which key. The folder is there, its owner's only, and no other
+    /// lobby uses it at the same time.
+    ///
+    /// # Errors
+    ///
+    /// Where what is kept there cannot be read, so that no name passes to another key because of it.
+    pub fn kept_in(dir: &Path, config: LobbyConfig) -> Result<Self, StoreError> {
+        let (kept, ledger, keeper) = keep::open(dir)?;
+        Ok(Self { config, kept, ledger, keeper: Some(keeper) })
+    }
+
+    /// Runs the lobby on `listener` until `shutdown` is cancelled: then nobody new is accepted, every member is told to
     /// come back soon, and what is still open after [`LobbyConfig::drain_timeout`] is dropped.
     ///
     /// Dropping the future ends the lobby at once. A member is whoever its key says; nothing a member does ends it.
@@ -30,16 +55,21 @@ impl Lobby {
     ///
     /// Only where the listener is not one.
     pub async fn serve(
+        self,
         listener: TcpListener,
         identity: Arc<Identity>,
-        config: LobbyConfig,
         shutdown: CancellationToken,
     ) -> io::Result<()> {
+        let Self { config, kept, ledger, keeper } = self;
         let addr = listener.local_addr()?;
         info!(%addr, "lobby open");
-        let server =
-            Server { gate: Gate::new(config.max_pending), hub: Arc::new(Hub::new(config)), identity };
+        let gate = Gate::new(config.max_pending);
+        let server = Server { gate, hub: Arc::new(Hub::new(config, kept, ledger)), identity };
         server.run(listener, shutdown).await;
+        if let Some(keeper) = keeper {
+            // The hub is gone, and the ledger with it: the thread writes what is left and ends.
+            spawn_blocking(move || keeper.finish()).await.ok();
+        }
         info!(%addr, "lobby closed");
         Ok(())
     }

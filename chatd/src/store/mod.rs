@@ -25,6 +25,7 @@ pub use logs::{LogId, LogRow};
 pub use positions::{InRow, OutRow};
 pub use reader::{Progress, Reader};
 pub use schema::SCHEMA;
+pub(crate) use schema::check_sqlite;
 
 /// Why the database could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +80,14 @@ impl Store {
         let mut db = Connection::open_in_memory()?;
         db.set_prepared_statement_cache_capacity(64);
         schema::migrate(&mut db)?;
+        Ok(Self { db, path: None })
+    }
+
+    /// A copy of what is committed, in memory: what a backup holds. For simulation.
+    #[cfg(test)]
+    pub(crate) fn copy(&self) -> Result<Self, StoreError> {
+        let mut db = Connection::open_in_memory()?;
+        rusqlite::backup::Backup::new(&self.db, &mut db)?.step(-1)?;
         Ok(Self { db, path: None })
     }
 

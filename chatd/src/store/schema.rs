@@ -78,15 +78,21 @@ CREATE TABLE cursor (
 ) WITHOUT ROWID;
 ";
 
+/// Refuses a SQLite that can corrupt its files.
+pub(crate) fn check_sqlite() -> Result<(), StoreError> {
+    if rusqlite::version_number() < OLDEST_SAFE_SQLITE {
+        return Err(StoreError::Sqlite { version: rusqlite::version().to_owned() });
+    }
+    Ok(())
+}
+
 /// Brings the tables to [`SCHEMA`].
 ///
 /// # Errors
 ///
 /// [`StoreError::Newer`] where a later program made them; nothing is touched then.
 pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
-    if rusqlite::version_number() < OLDEST_SAFE_SQLITE {
-        return Err(StoreError::Sqlite { version: rusqlite::version().to_owned() });
-    }
+    check_sqlite()?;
     let found: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     match found {
         SCHEMA => Ok(()),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tracing::{Instrument, info, info_span, warn};
 
 use super::Uplink;
+use crate::dirs;
 use crate::link::socket;
 use crate::lobby::{Lobby, LobbyConfig};
 
@@ -65,12 +66,7 @@ impl Uplink {
             Err(error) => return Err(error),
         };
         info!(%addr, "nobody hosts the lobby: hosting it");
-        let lobby = Lobby::serve(
-            listener,
-            Arc::clone(&self.identity),
-            LobbyConfig::default(),
-            self.shutdown.child_token(),
-        );
+        let lobby = self.lobby().serve(listener, Arc::clone(&self.identity), self.shutdown.child_token());
         let serve = async move {
             if let Err(error) = lobby.await {
                 warn!(%error, "the hosted lobby ended");
@@ -78,6 +74,17 @@ impl Uplink {
         };
         self.tasks.spawn(serve.instrument(info_span!("lobby")));
         Ok(true)
+    }
+
+    /// The lobby to host. One that cannot keep anything is better than none.
+    fn lobby(&self) -> Lobby {
+        let kept = dirs::own_dir(&self.data).map_err(|error| error.to_string()).and_then(|()| {
+            Lobby::kept_in(&self.data, LobbyConfig::default()).map_err(|error| error.to_string())
+        });
+        kept.unwrap_or_else(|error| {
+            warn!(error, "the hosted lobby keeps no names");
+            Lobby::in_memory(LobbyConfig::default())
+        })
     }
 }
 

@@ -96,3 +96,13 @@ fn a_signal_ends_the_lobby_in_order() {
         assert_eq!(log, "", "nothing to warn of");
     }
 }
+
+#[test]
+fn a_folder_has_one_lobby_at_a_time() {
+    let data = tempfile::tempdir().expect("tempdir");
+    let _daemon = Daemon::start(data.path());
+    let second = command(data.path(), "127.0.0.1:0").output().expect("runs");
+    let error = String::from_utf8_lossy(&second.stderr);
+    assert_eq!(second.status.code(), Some(1));
+    assert!(error.contains("in use") && error.contains("--data-dir"), "{error}");
+}

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,11 +40,19 @@ impl TestLobby {
     }
 
     pub(crate) fn with(config: LobbyConfig) -> Self {
+        Self::run(Lobby::in_memory(config))
+    }
+
+    pub(crate) fn kept_in(dir: &Path) -> Self {
+        Self::run(Lobby::kept_in(dir, LobbyConfig::default()).expect("opens"))
+    }
+
+    fn run(lobby: Lobby) -> Self {
         let listener = socket::listen(SocketAddr::from(([127, 0, 0, 1], 0))).expect("listens");
         let addr = listener.local_addr().expect("address");
         let identity = Arc::new(Identity::ephemeral().expect("key"));
         let (key, shutdown, mut task) = (identity.key(), CancellationToken::new(), JoinSet::new());
-        let serving = Lobby::serve(listener, identity, config, shutdown.clone());
+        let serving = lobby.serve(listener, identity, shutdown.clone());
         task.spawn(async { serving.await.expect("serves") });
         Self { addr, key, shutdown, task }
     }

@@ -124,3 +124,19 @@ async fn many_members_come_in_pages_and_their_arrival_in_few_words() {
     }
     assert_eq!(known, PAGE_MEMBERS + 1);
 }
+
+#[tokio::test]
+async fn after_a_restart_a_key_gets_its_name_whoever_comes_first() {
+    let dir = tempfile::tempdir().expect("folder");
+    let (anna, eve, late) = (identity(), identity(), identity());
+    let mut lobby = TestLobby::kept_in(dir.path());
+    let first = lobby.join(&anna, "anna").await;
+    assert_eq!(lobby.join(&eve, "аnna").await.name(), "anna_2");
+    drop(first);
+    lobby.stop();
+    lobby.stopped().await;
+    let lobby = TestLobby::kept_in(dir.path());
+    assert_eq!(lobby.join(&late, "anna").await.name(), "anna_3");
+    assert_eq!(lobby.join(&eve, "anna").await.name(), "anna_2");
+    assert_eq!(lobby.join(&anna, "anna").await.name(), "anna");
+}

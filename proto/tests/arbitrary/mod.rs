@@ -25,7 +25,9 @@ use proto::text::Text;
 const MAX: u64 = i64::MAX as u64;
 
 pub(crate) fn name() -> impl Strategy<Value = Name> {
-    "[a-zäÄпП李][a-zA-Z0-9äпП李_.-]{0,31}".prop_filter_map("a reserved word", |text| Name::new(text).ok())
+    let mixed = "[a-zäÄпП李][a-zA-Z0-9äпП李_.-]{0,31}";
+    let marked = "(हि|न्दी|ที่|क)[कน0-9_]{0,6}";
+    prop_oneof![4 => mixed, 1 => marked].prop_filter_map("a reserved word", |text| Name::new(text).ok())
 }
 
 pub(crate) fn text() -> impl Strategy<Value = Text> {
@@ -370,8 +372,15 @@ fn session_row() -> impl Strategy<Value = SessionRow> {
 
 fn user_row() -> impl Strategy<Value = UserRow> {
     let trust = prop::sample::select(vec![Trust::New, Trust::Pinned, Trust::Verified, Trust::Changed]);
-    (name(), key(), any::<String>(), trust, any::<bool>()).prop_map(
-        |(name, key, fingerprint, trust, is_self)| UserRow { name, key, fingerprint, trust, is_self },
+    (name(), key(), any::<String>(), trust, any::<bool>(), option::of(name())).prop_map(
+        |(name, key, fingerprint, trust, is_self, lookalike)| UserRow {
+            name,
+            key,
+            fingerprint,
+            trust,
+            is_self,
+            lookalike,
+        },
     )
 }
 
