@@ -211,6 +211,8 @@ pub fn unexpected(reply: &Reply) -> Failure {
         Reply::Entries { .. } => "entries",
         Reply::Found { .. } => "found",
         Reply::Cursor { .. } => "cursor",
+        Reply::Code { .. } => "code",
+        Reply::Trusted { .. } => "trusted",
     };
     Failure::Failed(format!(
         "the daemon gave an answer that does not fit the question ({what}); is it older?"

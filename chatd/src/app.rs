@@ -83,7 +83,13 @@ async fn serve(cli: &Cli, places: &Places) -> anyhow::Result<()> {
     let target = cli.target();
     let listener = listen(cli.listen, &target, &mut store)?;
     let listening = listener.local_addr().ok();
-    let setup = Setup { key: identity.key(), name: cli.name.clone(), lobby: target.addr(), listening };
+    let setup = Setup {
+        key: identity.key(),
+        name: cli.name.clone(),
+        lobby: target.addr(),
+        named: matches!(target, Target::Named(_)),
+        listening,
+    };
     let core = Core::load(setup, store, rand::make_rng(), daemon::now(started))?;
     let local = ipc::Server::bind(&places.socket).await?;
 

@@ -182,11 +182,22 @@ fn the_fields_of_json_rows_are_a_contract() {
     let sessions = anna.ctl().rows(&["sessions"]);
     assert_keys(&sessions[0], &["session", "kind", "state", "unread", "active"]);
     assert_eq!((&sessions[0]["kind"], &sessions[0]["state"]), (&"lobby".into(), &"connected".into()));
-    let peer =
-        ["session", "kind", "mode", "peer", "fingerprint", "state", "path", "unread", "queued", "active"];
+    let peer = [
+        "session",
+        "kind",
+        "mode",
+        "peer",
+        "fingerprint",
+        "trust",
+        "state",
+        "path",
+        "unread",
+        "queued",
+        "active",
+    ];
     assert_keys(&sessions[1], &peer);
     for (field, value) in
-        [("kind", "peer"), ("mode", "A"), ("peer", "bobby"), ("state", "connected"), ("path", "direct")]
+        [("kind", "peer"), ("mode", "A"), ("peer", "bobby"), ("trust", "pinned"), ("path", "direct")]
     {
         assert_eq!(sessions[1][field], value, "{field}");
     }

@@ -71,7 +71,7 @@ fn three_people_talk_in_the_lobby_and_in_private() {
 
 fn lobby_talk(anna: &Screen, bobby: &Screen, carol: &Screen) {
     anna.command("\\users", "< Users in the lobby >");
-    for row in [" anna (you)", " bobby", " carol"] {
+    for row in [" anna (you)", " bobby (new)", " carol (new)"] {
         anna.wait_for_row(row);
     }
     bobby.type_line("hello friends");

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use proto::ids::{Mid, SessionNo};
 use proto::ipc::{Call, Range, Reader, SessionRef};
 use proto::limits::PAGE_ENTRIES;
+use proto::name::Name;
 use proto::text::Text;
 
 use super::commands::{Typed, parse};
@@ -72,6 +73,12 @@ pub enum Purpose {
     History(View),
     /// `\search`.
     Search,
+    /// `\verify NAME`.
+    Verify,
+    /// `\verify NAME ok`.
+    Verified(Name),
+    /// `\trust`.
+    Trust,
     /// `\quit`.
     Quit,
 }

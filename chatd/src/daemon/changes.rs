@@ -79,7 +79,7 @@ impl Core {
             sessions.push(self.room.row());
         }
         let live = self.sessions.values().filter(|session| changed(session.log.id()));
-        sessions.extend(live.filter_map(PeerSession::row));
+        sessions.extend(live.filter_map(|session| session.row(self.pins.trust_in(&session.peer()))));
         sessions.sort_by_key(|row| row.session);
         let in_use = |number| self.sessions.values().any(|session| session.log.row.number == Some(number));
         let told: Vec<SessionNo> = if since > 0 && since < self.versions.forgotten {

@@ -10,6 +10,7 @@ use proto::name::Name;
 use proto::peer::{Hello, PeerMessage};
 use tokio::sync::oneshot;
 
+use super::Known;
 use crate::peer::ConnId;
 use crate::store::{LogId, Progress};
 
@@ -22,6 +23,8 @@ pub enum Event {
     Place(SessionRef, oneshot::Sender<Result<Place, CallError>>),
     /// A client wants to read all logs.
     Places(oneshot::Sender<Vec<Place>>),
+    /// A client wants the code with somebody.
+    Known(Name, oneshot::Sender<Result<Known, CallError>>),
     /// A client wants the rows that changed after a version; 0 gives all rows.
     Changes(u64, oneshot::Sender<(u64, Changes)>),
     /// A client began to watch.
@@ -67,6 +70,8 @@ pub enum Event {
         link: u64,
         /// This daemon hosts the lobby.
         hosted: bool,
+        /// The key that the lobby has proven.
+        key: Key,
     },
     /// A message came from the lobby.
     Lobby(FromLobby),
@@ -112,6 +117,8 @@ pub enum Effect {
     Place(oneshot::Sender<Result<Place, CallError>>, Result<Place, CallError>),
     /// Tell a client where all sessions are.
     Places(oneshot::Sender<Vec<Place>>, Vec<Place>),
+    /// Tell a client whose key a name stands for.
+    Known(oneshot::Sender<Result<Known, CallError>>, Result<Known, CallError>),
     /// Tell a client what changed.
     Changes(oneshot::Sender<(u64, Changes)>, u64, Box<Changes>),
     /// Put a message on a peer's connection.

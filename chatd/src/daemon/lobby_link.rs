@@ -25,8 +25,11 @@ const MAX_FRESH: usize = 2;
 
 impl Core {
     /// A link stands: introduce ourselves.
-    pub(super) fn on_lobby_up(&mut self, link: u64, hosted: bool) {
+    pub(super) fn on_lobby_up(&mut self, link: u64, hosted: bool, key: Key) -> Result<(), StoreError> {
         self.room.link = link;
+        if !self.check_lobby(key)? {
+            return Ok(());
+        }
         self.room.hosted = hosted;
         let hello = MemberHello {
             versions: Versions::OURS,
@@ -37,6 +40,7 @@ impl Core {
             room: self.room.cursor(),
         };
         self.tell_lobby(ToLobby::Hello(Box::new(hello)));
+        Ok(())
     }
 
     /// Puts a message on the present link to the lobby.
@@ -47,7 +51,9 @@ impl Core {
     pub(super) fn on_lobby_down(&mut self, reason: String) -> Result<(), StoreError> {
         // What the lobby said before it hung up tells more than that it did.
         let reason = self.room.last_words.take().unwrap_or(reason);
-        if self.room.state == LobbyState::Connected || self.room.trouble.as_ref() != Some(&reason) {
+        let news = self.room.state == LobbyState::Connected || self.room.trouble.as_ref() != Some(&reason);
+        // That the lobby is another one stays on the screen until it is settled, whatever becomes of the link.
+        if news && !self.lobby_is_strange() {
             self.versions.daemon_changed = true;
             self.room.lost(reason);
         }
@@ -75,8 +81,9 @@ impl Core {
                 Ok(())
             }
             FromLobby::Members { members, more } => {
-                let keys: Vec<Key> = members.iter().map(|member| member.key).collect();
                 let notices = self.room.presence.page(members, more, self.now.mono);
+                // The list counts once it is whole.
+                let keys = if more { Vec::new() } else { self.room.presence.keys() };
                 self.on_presence(notices, &keys)
             }
             FromLobby::Presence { joined, left } => {
@@ -121,6 +128,7 @@ impl Core {
         for lookup in forks.collect::<Vec<_>>() {
             self.tell_lobby(lookup);
         }
+        self.pin_lobby()?;
         self.store.set_meta("name", self.me.name.as_str())
     }
 
@@ -149,10 +157,10 @@ impl Core {
             };
             self.room.log.append_other(&mut self.store, &entry)?;
         }
-        Ok(())
+        self.warn_of_impostors(came)
     }
 
-    fn room_notice(&mut self, text: &str) -> Result<(), StoreError> {
+    pub(super) fn room_notice(&mut self, text: &str) -> Result<(), StoreError> {
         let mid = self.new_mid();
         self.room.log.notice(&mut self.store, mid, self.now.wall, text.to_owned())
     }

@@ -150,6 +150,11 @@ impl Presence {
         members.find(|(_, name)| name.folded() == folded).map(|(key, name)| (*key, name.clone()))
     }
 
+    /// The keys of everybody present.
+    pub(super) fn keys(&self) -> Vec<Key> {
+        self.present.keys().copied().collect()
+    }
+
     /// Everybody present, in order of name.
     pub(super) fn sorted(&self) -> Vec<(&Name, Key)> {
         let mut members: Vec<_> = self.present.iter().map(|(key, name)| (name, *key)).collect();

@@ -132,6 +132,7 @@ impl Driver {
             Effect::Reply(to, reply) => drop(to.send(reply)),
             Effect::Place(to, place) => drop(to.send(place)),
             Effect::Places(to, places) => drop(to.send(places)),
+            Effect::Known(to, known) => drop(to.send(known)),
             Effect::Changes(to, version, changes) => drop(to.send((version, *changes))),
             Effect::Peer(conn, message) => self.peers.send(conn, message),
             Effect::PeerClose(conn) => self.peers.close(conn),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use proto::hello::Versions;
-use proto::ids::{Epoch, EpochTag, Key, Mid, Pos, SessionNo};
+use proto::ids::{Epoch, EpochTag, Key, Pos, SessionNo};
 use proto::ipc::SessionRef;
 use proto::name::Name;
 use proto::peer::{ByeCode, Hello, PeerMessage};
@@ -51,11 +51,8 @@ impl Core {
         let epoch = Epoch { n: 1, r: EpochTag(self.rng.random()) };
         let row = LogRow::new(log, Some((key, name.clone())), epoch);
         self.store.put_log(&row)?;
-        if let Some(mut session) = PeerSession::load(row, self.me.key, &self.store)? {
-            if let Some(text) = self.give_way(name)? {
-                let mid = Mid::from_parts(self.now.wall, self.rng.random());
-                session.log.notice(&mut self.store, mid, self.now.wall, text)?;
-            }
+        if let Some(session) = PeerSession::load(row, self.me.key, &self.store)? {
+            self.give_way(name)?;
             self.sessions.insert(log, session);
         }
         Ok(log)
@@ -76,33 +73,29 @@ impl Core {
         self.sessions.values().filter(parked).count()
     }
 
-    /// An older session under the same name belongs to another key: it gets another name, and the person is told.
-    fn give_way(&mut self, name: &Name) -> Result<Option<String>, StoreError> {
-        let Some(older) = self.find(&SessionRef::Peer(name.clone())) else {
-            return Ok(None);
-        };
-        let other = self.free_name(name);
-        if let Some(session) = self.sessions.get_mut(&older) {
-            session.rename(&mut self.store, other.clone())?;
+    /// Somebody who called under this name, and with whom no session was ever opened, gets another one. The name of a
+    /// known key never comes here: see [`Core::key_changed`].
+    fn give_way(&mut self, name: &Name) -> Result<(), StoreError> {
+        match self.find(&SessionRef::Peer(name.clone())) {
+            Some(older) => self.rename(older, self.free_name(name)),
+            None => Ok(()),
         }
-        Ok(Some(format!(
-            "This {name} has another key than the {name} of an earlier session, who is {other} from now on: \
-             a new machine, or somebody else"
-        )))
     }
 
-    /// The first alternative of a name that no session has.
-    fn free_name(&self, name: &Name) -> Name {
+    /// The first alternative of a name that nobody has who is known here.
+    pub(super) fn free_name(&self, name: &Name) -> Name {
         let taken: BTreeSet<String> = self.sessions.values().map(|session| session.name().folded()).collect();
         let mut others = (2..=u32::MAX).map(|n| name.with_suffix(n));
-        others.find(|name| !taken.contains(&name.folded())).unwrap_or_else(|| name.clone())
+        let free = |name: &Name| !taken.contains(&name.folded()) && self.pins.named(name).is_none();
+        others.find(free).unwrap_or_else(|| name.clone())
     }
 
     /// What somebody who dials us is called: as the lobby says if it knows the key, else as they say. Never by a name
     /// under which this daemon knows somebody else.
     fn name_of_stranger(&self, key: &Key, claim: &Name) -> Name {
         let claim = self.room.name_of(key).unwrap_or(claim);
-        let taken = self.find(&SessionRef::Peer(claim.clone())).is_some()
+        let taken = self.pins.against(claim, key).is_some()
+            || self.find(&SessionRef::Peer(claim.clone())).is_some()
             || self.room.key_of(claim).is_some_and(|owner| owner != *key)
             || claim.folded() == self.me.name.folded();
         if taken { self.free_name(claim) } else { claim.clone() }
@@ -193,7 +186,7 @@ impl Core {
             if keeps(session) && taken.len() >= MAX_SESSIONS {
                 continue; // gets one as soon as one is free
             }
-            if let Some(row) = session.row() {
+            if let Some(row) = session.row(self.pins.trust_in(&session.peer())) {
                 self.versions.retire(row);
             }
             session.log.row.number = keeps(session).then(|| lowest_free(&taken));

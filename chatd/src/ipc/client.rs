@@ -8,8 +8,10 @@ use interprocess::local_socket::tokio::Stream;
 use proto::frame::{Codec, FrameError};
 use proto::hello::Versions;
 use proto::ipc::{Call, CallError, Changes, ErrorCode, Hit, Range, Reply, SessionRef, ToClient, ToDaemon};
+use proto::name::Name;
 use tokio::io::{ReadHalf, WriteHalf};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::spawn_blocking;
 use tokio::time::{Duration, timeout};
 use tokio_util::codec::{FramedRead, FramedWrite};
 use tokio_util::sync::CancellationToken;
@@ -17,6 +19,7 @@ use tracing::{debug, info};
 
 use super::Context;
 use crate::daemon::{Event, Place, Stop};
+use crate::identity::{code, fingerprint};
 use crate::store::{LogId, Progress, StoreError};
 
 /// Answers that wait to be written. A client that does not read has its next question wait.
@@ -116,6 +119,7 @@ async fn answer(call: Call, context: &Context) -> Result<Reply, CoreGone> {
     match call {
         Call::Read { session, range, limit } => read(session, range, limit, context).await,
         Call::Search { words, limit } => search(&words, limit, context).await,
+        Call::Verify { name } => verify(name, context).await,
         call => ask(context, |reply| Event::Call(call, reply)).await,
     }
 }
@@ -140,6 +144,17 @@ async fn read(session: SessionRef, range: Range, limit: u32, context: &Context) 
         }
         Err(error) => failed(&error),
     })
+}
+
+async fn verify(name: Name, context: &Context) -> Result<Reply, CoreGone> {
+    let known = match ask(context, |reply| Event::Known(name, reply)).await? {
+        Ok(known) => known,
+        Err(error) => return Ok(Reply::Error(error)),
+    };
+    let (me, key) = (context.me, known.key);
+    // Thousands of rounds: not where others wait.
+    let code = spawn_blocking(move || code(&me, &key)).await.map_err(|_| CoreGone)?;
+    Ok(Reply::Code { name: known.name, fingerprint: fingerprint(&key), trust: known.trust, code })
 }
 
 async fn search(words: &str, limit: u32, context: &Context) -> Result<Reply, CoreGone> {

@@ -160,6 +160,7 @@ impl PeerSession {
 
     fn note(&mut self, cx: &Cx<'_>, conn: ConnId, hello: &Hello) {
         self.instances.seen(cx.now.mono, hello.instance);
+        self.claim = Some(hello.name.clone());
         if let Some(link) = self.links.get_mut(&conn) {
             link.instance = Some(hello.instance);
         }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use proto::ids::{Key, Mid, Pos, Seq, WallMs};
-use proto::ipc::{EntryKind, Mode, Path, Peer, SessionRow, SessionState};
+use proto::ipc::{EntryKind, Mode, Path, Peer, SessionRow, SessionState, Trust};
 use proto::limits::MAX_ADDRS;
 use proto::name::Name;
 use rand::RngExt;
@@ -39,6 +39,8 @@ pub struct PeerSession {
     pub log: Log,
     pub(super) peer: Key,
     name: Name,
+    /// What the other side calls itself on its newest connection.
+    pub(super) claim: Option<Name>,
     /// Positions of my OPENs and CLOSEs that may be unacknowledged: a person counts only messages as queued.
     notes: Vec<Pos>,
     pub(super) inbound: Option<InRow>,
@@ -74,6 +76,7 @@ impl PeerSession {
             log: Log::load(row, me, store)?,
             peer,
             name,
+            claim: None,
             notes,
             inbound,
             links: BTreeMap::new(),
@@ -103,6 +106,11 @@ impl PeerSession {
         &self.name
     }
 
+    /// What the other side calls itself; `None` before it has said anything in this run.
+    pub fn claim(&self) -> Option<&Name> {
+        self.claim.as_ref()
+    }
+
     /// Calls the other side something else from now on.
     pub fn rename(&mut self, store: &mut Store, name: Name) -> Result<(), StoreError> {
         self.log.row.peer = Some((self.peer, name.clone()));
@@ -128,6 +136,12 @@ impl PeerSession {
     /// Own entries that are not on the other side's disk.
     pub fn queued(&self) -> u64 {
         self.log.out().0.0.saturating_sub(self.log.row.acked.0)
+    }
+
+    /// Own messages that are not on the other side's disk.
+    pub fn queued_texts(&self) -> u64 {
+        let notes = self.notes.iter().filter(|pos| **pos > self.log.row.acked).count() as u64;
+        self.queued().saturating_sub(notes)
     }
 
     /// How far own entries have come.
@@ -342,8 +356,8 @@ impl PeerSession {
         self.inbound.map_or(Pos::START, |row| row.pos)
     }
 
-    /// The session as clients see it; `None` while it has no number.
-    pub fn row(&self) -> Option<SessionRow> {
+    /// The session as clients see it, with what is known of the peer's key; `None` while it has no number.
+    pub fn row(&self, trust: Trust) -> Option<SessionRow> {
         let row = &self.log.row;
         let connected = self.is_connected();
         let state = match (row.is_open(), connected) {
@@ -359,15 +373,14 @@ impl PeerSession {
                 name: self.name().clone(),
                 key: self.peer,
                 fingerprint: fingerprint(&self.peer),
+                trust,
             }),
             state,
             path: if connected { Path::Direct } else { Path::None },
             head: self.log.head(),
             read: self.log.read(),
             unread: self.log.unread(),
-            queued: self
-                .queued()
-                .saturating_sub(self.notes.iter().filter(|pos| **pos > row.acked).count() as u64),
+            queued: self.queued_texts(),
             sent: self.sent_to(),
             delivered: row.acked,
             trouble,

@@ -9,6 +9,7 @@
 
 mod entries;
 mod logs;
+mod pins;
 mod positions;
 mod reader;
 mod schema;
@@ -22,6 +23,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 pub use entries::{Author, NewEntry};
 pub use logs::{LogId, LogRow};
+pub use pins::PinRow;
 pub use positions::{InRow, OutRow};
 pub use reader::{Progress, Reader};
 pub use schema::SCHEMA;

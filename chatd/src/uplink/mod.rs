@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use proto::ids::Key;
 use proto::lobby::{ALPN, FromLobby, ToLobby};
 use rand::{RngExt, rngs::StdRng};
 use tokio::net::TcpStream;
@@ -127,10 +128,10 @@ impl Uplink {
         loop {
             let mut up: Option<Instant> = None;
             let reason = match self.open(&mut hosting).await {
-                Ok((incoming, outgoing)) => {
+                Ok((key, incoming, outgoing)) => {
                     up = Some(Instant::now());
                     let (link, waiting) = self.queue.open();
-                    if self.events.send(Event::LobbyUp { link, hosted: hosting }).await.is_err() {
+                    if self.events.send(Event::LobbyUp { link, hosted: hosting, key }).await.is_err() {
                         return;
                     }
                     self.carry(incoming, outgoing, waiting).await.to_string()
@@ -156,7 +157,7 @@ impl Uplink {
     }
 
     /// One try. Hosts the lobby where nobody listens and hosting is allowed.
-    async fn open(&self, hosting: &mut bool) -> Result<(Incoming<FromLobby>, Outgoing), String> {
+    async fn open(&self, hosting: &mut bool) -> Result<(Key, Incoming<FromLobby>, Outgoing), String> {
         let stream = match self.connect().await {
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && self.target.may_host() => {
                 *hosting |= self.host().map_err(|error| error.to_string())?;
@@ -166,9 +167,10 @@ impl Uplink {
         };
         let stream = stream.map_err(|error| error.to_string())?;
         socket::tune(&stream).map_err(|error| error.to_string())?;
-        let (stream, _) =
+        let (stream, key) =
             connect(stream, &self.identity, ALPN, None).await.map_err(|error| error.to_string())?;
-        Ok(split(stream))
+        let (incoming, outgoing) = split(stream);
+        Ok((key, incoming, outgoing))
     }
 
     async fn connect(&self) -> io::Result<TcpStream> {
