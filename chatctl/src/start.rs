@@ -10,8 +10,20 @@ use tokio::process::Command;
 use crate::cli::Global;
 use crate::failure::Failure;
 
+/// The exit code of a `chatd` that finds another of its name.
+const RUNS_ALREADY: i32 = 75;
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It runs and its socket answers.
+    Started,
+    /// Another one has its place: it was started at the same moment, or is about to be gone.
+    Taken,
+}
+
 /// Starts `chatd` in the background under that name. Returns once its socket answers.
-pub async fn daemon(name: &Name, global: &Global) -> Result<(), Failure> {
+pub async fn daemon(name: &Name, global: &Global) -> Result<Outcome, Failure> {
     let program = program();
     let mut command = Command::new(&program);
     command.arg("--name").arg(name.as_str()).arg("--detach");
@@ -29,7 +41,10 @@ pub async fn daemon(name: &Name, global: &Global) -> Result<(), Failure> {
         ))
     })?;
     if output.status.success() {
-        return Ok(());
+        return Ok(Outcome::Started);
+    }
+    if output.status.code() == Some(RUNS_ALREADY) {
+        return Ok(Outcome::Taken);
     }
     let said = String::from_utf8_lossy(&output.stderr);
     let said: Vec<_> = display::rows(said.trim()).map(std::borrow::Cow::into_owned).collect();

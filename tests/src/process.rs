@@ -36,7 +36,7 @@ impl Running {
     /// Starts a program and waits for its first line.
     fn start(mut command: Command, errors: &Path) -> Self {
         let log = OpenOptions::new().create(true).append(true).open(errors).expect("a file for errors");
-        isolate(&mut command).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         let mut child = command.spawn().expect("the program starts");
         let stdout = child.stdout.take().expect("piped");
         let (tell, told) = mpsc::channel();
@@ -83,6 +83,8 @@ pub struct Daemon {
     house: House,
     /// Options besides its name and its folders.
     options: Vec<String>,
+    /// For `RUST_LOG`; empty for what a daemon logs by itself.
+    log: &'static str,
     running: Option<Running>,
 }
 
@@ -98,6 +100,15 @@ impl Daemon {
         Self::with(name, world.house("home"), &["--local-lobby", &lobby, "--accept", "ask"])
     }
 
+    /// The same, and it logs everything it can.
+    pub fn start_loud(world: &World, name: &str) -> Self {
+        let lobby = world.lobby().to_string();
+        let mut daemon = Self::new(name, world.house("home"), &["--local-lobby", &lobby]);
+        daemon.log = "trace";
+        daemon.start_again();
+        daemon
+    }
+
     /// The same in a house of its own, for a second daemon of the same name.
     pub fn start_in(world: &World, house: &str, name: &str) -> Self {
         Self::with(name, world.house(house), &["--local-lobby", &world.lobby().to_string()])
@@ -109,10 +120,15 @@ impl Daemon {
     }
 
     fn with(name: &str, house: House, options: &[&str]) -> Self {
-        let options = options.iter().map(|option| (*option).to_owned()).collect();
-        let mut daemon = Self { name: name.to_owned(), house, options, running: None };
+        let mut daemon = Self::new(name, house, options);
         daemon.start_again();
         daemon
+    }
+
+    /// One that does not run yet.
+    fn new(name: &str, house: House, options: &[&str]) -> Self {
+        let options = options.iter().map(|option| (*option).to_owned()).collect();
+        Self { name: name.to_owned(), house, options, log: "", running: None }
     }
 
     /// Starts it again after it has ended.
@@ -120,6 +136,10 @@ impl Daemon {
         let mut command = Command::new(program("chatd"));
         command.args(["--name", &self.name]).args(&self.options);
         command.arg("--data-dir").arg(&self.house.data).arg("--runtime-dir").arg(&self.house.runtime);
+        isolate(&mut command);
+        if !self.log.is_empty() {
+            command.env("RUST_LOG", self.log);
+        }
         let errors = self.house.errors.join(&self.name);
         self.running = Some(Running::start(command, &errors));
     }
@@ -226,6 +246,7 @@ impl Lobbyd {
     pub fn start_again(&mut self) {
         let mut command = Command::new(program("lobbyd"));
         command.arg("--listen").arg(self.addr.to_string()).arg("--data-dir").arg(&self.data);
+        isolate(&mut command);
         self.running = Some(Running::start(command, &self.errors));
     }
 

@@ -262,15 +262,20 @@ fn a_tail_with_a_cursor_misses_nothing_over_restarts_of_itself_and_of_the_daemon
     let tail = ["--json", "tail", "bobby", "--cursor", "bot"];
     let say = |number: u32| bobby.ctl().ok(&["send", "anna", &number.to_string()]);
     let mut seen = Vec::new();
-    let mut number = 0;
+    let (mut number, mut certain) = (0_u32, 0);
     for round in 0..3 {
+        let before = number;
         // While it is away.
         for _ in 0..3 {
             number += 1;
             say(number);
         }
         let bot = anna.ctl().follow(&tail);
-        seen.extend(numbers_until(&bot, number));
+        let caught_up = numbers_until(&bot, number);
+        assert!(caught_up[0] > certain, "the place is kept: {caught_up:?} after {certain}");
+        // The last line may have been printed and not counted, and the count be lost with the daemon.
+        certain = before.saturating_sub(1);
+        seen.extend(caught_up);
         // While it looks on, over a restart of the daemon.
         if round == 1 {
             anna.kill();
@@ -319,6 +324,7 @@ fn eight_daemons_on_one_machine_all_talk() {
 fn a_client_that_never_reads_holds_up_nobody() {
     use std::io::{ErrorKind, Write as _};
     use std::os::unix::net::UnixStream;
+    use std::time::Duration;
 
     let world = World::new();
     let [anna, bobby] = pair(&world);
@@ -334,16 +340,16 @@ fn a_client_that_never_reads_holds_up_nobody() {
     say(r#"{"type":"hello","versions":{"min":1,"max":1},"client":"deaf"}"#).expect("hello");
     say(r#"{"type":"request","id":1,"call":{"do":"watch"}}"#).expect("watch");
     anna.until("it looks on", |state| (state.daemon.as_ref()?.attached >= 2).then_some(()));
-    deaf.set_nonblocking(true).expect("an option");
+    deaf.set_write_timeout(Some(Duration::from_secs(2))).expect("an option");
     // Questions with long answers, until the daemon takes no more of them or has had enough.
-    let mut say = |id: u32| {
+    let mut ask = |id: u32| {
         let json = format!(
             r#"{{"type":"request","id":{id},"call":{{"do":"read","session":{{"number":1}},"range":{{"after":0}},"limit":256}}}}"#
         );
         let frame = [&u32::try_from(json.len()).expect("short").to_be_bytes()[..], json.as_bytes()].concat();
         deaf.write_all(&frame)
     };
-    let stopped = (2..1_000_000).find_map(|id| say(id).err()).expect("a bound");
+    let stopped = (2..50_000).find_map(|id| ask(id).err()).expect("a bound");
     assert!(matches!(stopped.kind(), ErrorKind::WouldBlock | ErrorKind::BrokenPipe), "{stopped}");
 
     let screen = anna.screen();

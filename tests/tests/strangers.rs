@@ -7,9 +7,12 @@ use std::os::unix::net::UnixStream;
 
 use chat_tests::{DEADLINE, Daemon, World};
 
+fn frame(json: &[u8]) -> Vec<u8> {
+    [&u32::try_from(json.len()).expect("short").to_be_bytes()[..], json].concat()
+}
+
 /// Openings of a conversation that nobody has to understand.
 fn nonsense() -> Vec<Vec<u8>> {
-    let frame = |json: &[u8]| [&u32::try_from(json.len()).expect("short").to_be_bytes()[..], json].concat();
     vec![
         Vec::new(),
         b"GET / HTTP/1.1\r\nHost: chat\r\n\r\n".to_vec(),
@@ -29,6 +32,24 @@ fn nonsense() -> Vec<Vec<u8>> {
         [&b"\x16\x03\x01\x40\x00"[..], &[1; 64]].concat(),
     ]
 }
+
+/// What a client may say that was let in, and should not.
+fn nonsense_of_a_client() -> Vec<Vec<u8>> {
+    let deep = format!("{}1{}", "[".repeat(20_000), "]".repeat(20_000));
+    let mut all = nonsense();
+    all.extend([
+        frame(HELLO),
+        frame(deep.as_bytes()),
+        frame(br#"{"type":"request","id":1,"call":{"do":"dance"}}"#),
+        frame(br#"{"type":"request","id":1,"call":{"do":"read","session":{"number":1},"range":{"after":18446744073709551615},"limit":4294967295}}"#),
+        frame(br#"{"type":"request","id":1,"call":{"do":"mark","reader":"person","session":{"number":1},"seq":18446744073709551615}}"#),
+        frame(br#"{"type":"request","id":18446744073709551615,"call":{"do":"fork","name":"\u001b[2J"}}"#),
+        frame(br#"{"type":"request","id":-1,"call":{"do":"state"}}"#),
+    ]);
+    all
+}
+
+const HELLO: &[u8] = br#"{"type":"hello","versions":{"min":1,"max":1},"client":"stranger"}"#;
 
 /// Says it, says no more, and reads until the other side has enough.
 fn say_and_hear(mut stream: impl Read + Write, bytes: &[u8], finish: impl FnOnce()) -> Vec<u8> {
@@ -79,6 +100,18 @@ fn nonsense_at_the_local_socket_is_turned_away() {
         let heard =
             say_and_hear(stream, &bytes, || half.shutdown(std::net::Shutdown::Write).expect("half closed"));
         assert!(!String::from_utf8_lossy(&heard).contains("welcome"), "{bytes:?}");
+    }
+    for bytes in nonsense_of_a_client() {
+        // `quit` would be understood here, and is no nonsense.
+        if bytes.windows(4).any(|word| word == b"quit") {
+            continue;
+        }
+        let stream = UnixStream::connect(anna.socket()).expect("the socket");
+        stream.set_read_timeout(Some(DEADLINE)).expect("an option");
+        let half = stream.try_clone().expect("a second handle");
+        let said = [&frame(HELLO)[..], &bytes].concat();
+        let heard = say_and_hear(stream, &said, || drop(half.shutdown(std::net::Shutdown::Write)));
+        assert!(String::from_utf8_lossy(&heard).contains("welcome"), "{bytes:?}");
     }
     for _ in 0..1000 {
         drop(UnixStream::connect(anna.socket()).expect("the socket"));
