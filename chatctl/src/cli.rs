@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use proto::ids::{Seq, SessionNo};
+use proto::invitation::Invitation;
 use proto::ipc::SessionRef;
 use proto::name::Name;
 
@@ -73,6 +74,12 @@ pub enum Command {
         /// Session to begin with: a number, `lobby`, or a peer's name
         #[arg(value_parser = session)]
         session: Option<SessionRef>,
+    },
+    /// Takes an invitation to a lobby and starts the daemon in it
+    Join {
+        /// The line that begins with chat://; without it, it is read from standard input
+        #[arg(value_name = "LINE")]
+        invitation: Option<Invitation>,
     },
     /// Lists the open sessions
     Sessions {

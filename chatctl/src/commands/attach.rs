@@ -43,7 +43,7 @@ pub(super) async fn run(global: &Global, session: Option<SessionRef>) -> Result<
 }
 
 /// As given, or the one that runs, or the one that was used before, or the one that the person chooses now.
-async fn name(global: &Global, base: &Base) -> Result<Name, Failure> {
+pub(super) async fn name(global: &Global, base: &Base) -> Result<Name, Failure> {
     if let Some(name) = &global.name {
         return Ok(name.clone());
     }

@@ -12,6 +12,7 @@ use rand::{RngExt, rngs::StdRng};
 use super::changes::Versions;
 use super::room::Room;
 use super::{Effect, Event, Stop};
+use crate::joined::Joined;
 use crate::peer::{ConnId, Cx, Me, Now, Output, PeerSession};
 use crate::store::{LogId, Store, StoreError};
 
@@ -27,6 +28,8 @@ pub struct Setup {
     pub name: Name,
     /// Where the lobby is, for show.
     pub lobby: String,
+    /// What is known of the lobby by an invitation.
+    pub joined: Option<Joined>,
     /// Where peers can dial us.
     pub listening: Option<SocketAddr>,
 }
@@ -131,6 +134,7 @@ impl Core {
             Event::LobbyUp { hosted } => self.on_lobby_up(hosted),
             Event::Lobby(message) => return self.on_lobby(message),
             Event::LobbyDown { reason } => return self.on_lobby_down(reason),
+            Event::LobbyImpostor { reason } => return self.on_lobby_impostor(reason),
             Event::Suspend => self.suspend(),
         }
         Ok(())

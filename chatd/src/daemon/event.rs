@@ -72,6 +72,11 @@ pub enum Event {
         /// Why, for a person.
         reason: String,
     },
+    /// Who answers where the lobby should be has another key: nothing was said to it.
+    LobbyImpostor {
+        /// What happened, for a person.
+        reason: String,
+    },
     /// The daemon is told to stop and to come back later (SIGTERM): no session ends.
     Suspend,
 }

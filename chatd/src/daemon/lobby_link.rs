@@ -31,6 +31,7 @@ impl Core {
             instance: self.me.instance,
             port: self.me.port,
             room: self.room.cursor(),
+            invitation: self.setup.joined.as_ref().and_then(|joined| joined.token),
         };
         self.effects.push(Effect::Lobby(ToLobby::Hello(Box::new(hello))));
     }
@@ -49,6 +50,14 @@ impl Core {
             self.answered(asked, None)?;
         }
         Ok(())
+    }
+
+    /// Told in the room, once, so that everybody sees it who attaches.
+    pub(super) fn on_lobby_impostor(&mut self, reason: String) -> Result<(), StoreError> {
+        if self.room.trouble.as_ref() != Some(&reason) {
+            self.room_notice(&reason)?;
+        }
+        self.on_lobby_down(reason)
     }
 
     pub(super) fn on_lobby(&mut self, message: FromLobby) -> Result<(), StoreError> {
@@ -97,6 +106,9 @@ impl Core {
                 let lookup = ToLobby::Lookup { request: *request, name: name.clone() };
                 self.effects.push(Effect::Lobby(lookup));
             }
+        }
+        if let Some(joined) = &mut self.setup.joined {
+            joined.opened(&mut self.store)?;
         }
         self.store.set_meta("name", self.me.name.as_str())
     }

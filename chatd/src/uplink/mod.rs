@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use proto::ids::Key;
 use proto::lobby::{ALPN, FromLobby, ToLobby};
 use rand::{RngExt, rngs::StdRng};
 use tokio::net::TcpStream;
@@ -14,10 +15,10 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use crate::daemon::Event;
-use crate::identity::Identity;
+use crate::identity::{Identity, fingerprint};
 use crate::link::{Incoming, LinkError, Outgoing, PING_AFTER, connect, socket, split};
 use crate::peer::Backoff;
 
@@ -70,6 +71,8 @@ impl ToUplink {
 pub struct Uplink {
     /// Where the lobby is.
     pub target: Target,
+    /// The key that the lobby must have, where it is known.
+    pub expect: Option<Key>,
     /// Folder of a hosted lobby.
     pub data: PathBuf,
     /// Who we are.
@@ -100,19 +103,19 @@ impl Uplink {
         let mut hosting = false;
         loop {
             let begun = Instant::now();
-            let reason = match self.open(&mut hosting).await {
+            let event = match self.open(&mut hosting).await {
                 Ok((incoming, outgoing)) => {
                     let waiting = self.queue.open();
                     if self.events.send(Event::LobbyUp { hosted: hosting }).await.is_err() {
                         return;
                     }
-                    self.carry(incoming, outgoing, waiting).await.to_string()
+                    Event::LobbyDown { reason: self.carry(incoming, outgoing, waiting).await.to_string() }
                 }
-                Err(reason) => reason,
+                Err(event) => event,
             };
             self.queue.close();
-            info!(reason, "no link to the lobby");
-            if self.events.send(Event::LobbyDown { reason }).await.is_err() {
+            info!(?event, "no link to the lobby");
+            if self.events.send(event).await.is_err() {
                 return;
             }
             let wait = if begun.elapsed() >= GOOD_AFTER {
@@ -128,19 +131,34 @@ impl Uplink {
     }
 
     /// One try. Hosts the lobby where nobody listens and hosting is allowed.
-    async fn open(&self, hosting: &mut bool) -> Result<(Incoming<FromLobby>, Outgoing), String> {
+    async fn open(&self, hosting: &mut bool) -> Result<(Incoming<FromLobby>, Outgoing), Event> {
         let stream = match self.connect().await {
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && self.target.may_host() => {
-                *hosting |= self.host().map_err(|error| error.to_string())?;
+                *hosting |= self.host().map_err(|error| down(&error))?;
                 self.connect().await
             }
             other => other,
         };
-        let stream = stream.map_err(|error| error.to_string())?;
-        socket::tune(&stream).map_err(|error| error.to_string())?;
-        let (stream, _) =
-            connect(stream, &self.identity, ALPN, None).await.map_err(|error| error.to_string())?;
-        Ok(split(stream))
+        let stream = stream.map_err(|error| down(&error))?;
+        socket::tune(&stream).map_err(|error| down(&error))?;
+        match connect(stream, &self.identity, ALPN, self.expect).await {
+            Ok((stream, _)) => Ok(split(stream)),
+            Err(LinkError::WrongKey { expected, found }) => Err(self.impostor(&expected, &found)),
+            Err(error) => Err(down(&error)),
+        }
+    }
+
+    fn impostor(&self, expected: &Key, found: &Key) -> Event {
+        let reason = format!(
+            "CAUTION: who answers at {} is not the lobby that you were invited to. Its key is {}, the invitation \
+             says {}. Somebody may be in between, or the lobby was set up anew. Nothing was sent to it. Ask whoever \
+             invited you; with a new invitation do: chatctl join LINE",
+            self.target,
+            fingerprint(found),
+            fingerprint(expected)
+        );
+        warn!(%reason);
+        Event::LobbyImpostor { reason }
     }
 
     async fn connect(&self) -> io::Result<TcpStream> {
@@ -162,6 +180,10 @@ impl Uplink {
         debug!(%error, "link to the lobby ended");
         error
     }
+}
+
+fn down(error: &dyn std::error::Error) -> Event {
+    Event::LobbyDown { reason: error.to_string() }
 }
 
 /// Carries what comes to the core; answers and asks whether the lobby is there.
