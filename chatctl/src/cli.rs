@@ -131,6 +131,21 @@ pub enum Command {
         #[arg(value_parser = session)]
         session: SessionRef,
     },
+    /// Shows the code to compare with somebody: both of you see the same digits
+    Verify {
+        /// With whom
+        #[arg(id = "peer", value_name = "NAME")]
+        name: Name,
+        /// You have compared it, and it is the same
+        #[arg(long)]
+        ok: bool,
+    },
+    /// Accepts the new key of somebody you know, or of the lobby, after a warning
+    Trust {
+        /// A name, the number of a session, or `lobby`
+        #[arg(value_parser = session, value_name = "NAME")]
+        who: SessionRef,
+    },
     /// Says how the daemon and its lobby are
     Status,
     /// Signs off: ends the private sessions, leaves the lobby, stops the daemon

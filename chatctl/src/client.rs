@@ -166,6 +166,11 @@ impl Client {
         }
     }
 
+    /// The user has signed the daemon off: that it is gone is no failure.
+    pub fn is_signed_off(&self) -> bool {
+        self.goodbye == Some(true)
+    }
+
     /// Asks for the state of everything.
     pub async fn state(&mut self) -> Result<Box<Changes>, Failure> {
         match self.call(Call::State).await? {
@@ -206,6 +211,8 @@ pub fn unexpected(reply: &Reply) -> Failure {
         Reply::Entries { .. } => "entries",
         Reply::Found { .. } => "found",
         Reply::Cursor { .. } => "cursor",
+        Reply::Code { .. } => "code",
+        Reply::Trusted { .. } => "trusted",
     };
     Failure::Failed(format!(
         "the daemon gave an answer that does not fit the question ({what}); is it older?"

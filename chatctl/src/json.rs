@@ -20,6 +20,8 @@ pub struct Session<'a> {
     peer: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     fingerprint: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trust: Option<Trust>,
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<Path>,
@@ -40,6 +42,7 @@ impl<'a> Session<'a> {
             mode: row.mode,
             peer: peer.map(|peer| peer.name.as_str()),
             fingerprint: peer.map(|peer| peer.fingerprint.as_str()),
+            trust: peer.map(|peer| peer.trust),
             state: match row.state {
                 SessionState::Connected => "connected",
                 SessionState::Waiting if peer.is_none() => "reconnecting",
@@ -180,7 +183,7 @@ mod tests {
     fn the_fields_of_sessions() {
         assert_eq!(
             json(&Session::of(&peer_row(1, "bobby", Mode::A))),
-            r#"{"session":1,"kind":"peer","mode":"A","peer":"bobby","fingerprint":"SHA256:bobby","state":"connected","path":"direct","unread":0,"queued":0,"active":true}"#
+            r#"{"session":1,"kind":"peer","mode":"A","peer":"bobby","fingerprint":"SHA256:bobby","trust":"pinned","state":"connected","path":"direct","unread":0,"queued":0,"active":true}"#
         );
         let mut lobby = lobby_row();
         lobby.state = SessionState::Waiting;

@@ -178,6 +178,9 @@ fn session_notes(row: &SessionRow) -> Vec<String> {
     if row.queued > 0 {
         notes.push(format!("{} queued", row.queued));
     }
+    if row.peer.as_ref().is_some_and(|peer| peer.trust == Trust::Verified) {
+        notes.push("verified".into());
+    }
     match row.state {
         SessionState::Waiting if row.peer.is_none() => notes.push("reconnecting".into()),
         SessionState::Waiting => notes.push("waiting".into()),
@@ -194,7 +197,8 @@ pub fn user_row(user: &UserRow) -> String {
         _ if user.is_self => " (you)",
         Trust::Changed => " (CAUTION: not the key this name had before)",
         Trust::Verified => " (verified)",
-        Trust::New | Trust::Pinned => "",
+        Trust::New => " (new)",
+        Trust::Pinned => "",
     };
     format!(" {}{}{note}", user.name, lookalike_note(user))
 }
@@ -221,11 +225,23 @@ pub fn hit(hit: &Hit, style: Style) -> String {
     style.said(&head, hit.entry.from.as_ref(), hit.entry.at, &hit.entry.text)
 }
 
+/// A new key is accepted; `former` is who had the name before.
+pub fn trusted(fingerprint: &str, former: Option<&Name>) -> String {
+    let fingerprint = display::line(fingerprint);
+    match former {
+        Some(former) => format!("Accepted the key {fingerprint}; who had the name before is {former} here"),
+        None => {
+            format!("Accepted the key {fingerprint}; the daemon tries the lobby again within half a minute")
+        }
+    }
+}
+
 /// One word for the link to the lobby.
 pub fn lobby_state(state: LobbyState) -> &'static str {
     match state {
         LobbyState::Connected => "connected",
         LobbyState::Reconnecting => "reconnecting",
+        LobbyState::Changed => "changed",
     }
 }
 
@@ -279,7 +295,8 @@ mod tests {
             is_self: false,
             lookalike: Some(anna),
         };
-        assert_eq!(user_row(&user), " аnna (looks like anna)");
+        assert_eq!(user_row(&user), " аnna (looks like anna) (new)");
+        user.trust = Trust::Pinned;
         user.lookalike = None;
         assert_eq!(user_row(&user), " аnna");
     }

@@ -13,17 +13,29 @@ use tokio::process::Command;
 use crate::cli::Global;
 use crate::failure::Failure;
 
+/// The exit code of a `chatd` that finds another of its name.
+const RUNS_ALREADY: i32 = 75;
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It runs and its socket answers.
+    Started,
+    /// Another one has its place: it was started at the same moment, or is about to be gone.
+    Taken,
+}
+
 /// Starts `chatd` in the background under that name. Returns once its socket answers.
-pub async fn daemon(name: &Name, global: &Global) -> Result<(), Failure> {
+pub async fn daemon(name: &Name, global: &Global) -> Result<Outcome, Failure> {
     run(name, global, None).await
 }
 
 /// The same, in the lobby of an invitation. The secret goes through a pipe: everybody can read command lines.
-pub async fn joining(name: &Name, global: &Global, invitation: &Invitation) -> Result<(), Failure> {
+pub async fn joining(name: &Name, global: &Global, invitation: &Invitation) -> Result<Outcome, Failure> {
     run(name, global, Some(invitation)).await
 }
 
-async fn run(name: &Name, global: &Global, invitation: Option<&Invitation>) -> Result<(), Failure> {
+async fn run(name: &Name, global: &Global, invitation: Option<&Invitation>) -> Result<Outcome, Failure> {
     let program = program();
     let mut command = Command::new(&program);
     command.arg("--name").arg(name.as_str()).arg("--detach");
@@ -51,7 +63,10 @@ async fn run(name: &Name, global: &Global, invitation: Option<&Invitation>) -> R
     }
     let output = child.wait_with_output().await.map_err(failed)?;
     if output.status.success() {
-        return Ok(());
+        return Ok(Outcome::Started);
+    }
+    if output.status.code() == Some(RUNS_ALREADY) {
+        return Ok(Outcome::Taken);
     }
     let said = String::from_utf8_lossy(&output.stderr);
     let said: Vec<_> = display::rows(said.trim()).map(std::borrow::Cow::into_owned).collect();

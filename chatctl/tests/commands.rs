@@ -169,7 +169,7 @@ fn lists_are_lines_or_objects() {
     assert_eq!(sessions, " 0, broadcast chat in main lobby\n 1, peer chat --> bobby\n");
     let users = stdout(&bench.run(&["users", "--json"]));
     assert_eq!(users.lines().count(), 2);
-    assert!(users.starts_with(r#"{"name":"anna","fingerprint":"SHA256:anna","trust":"new","self":true}"#));
+    assert!(users.starts_with(r#"{"name":"anna","fingerprint":"SHA256:anna","trust":"pinned","self":true}"#));
     assert!(stdout(&bench.run(&["status", "--json"])).contains(r#""sessions":1,"attached":1,"queued":0}"#));
 }
 
@@ -204,4 +204,30 @@ fn a_bot_that_was_down_misses_nothing_and_sees_nothing_twice() {
 fn quit_ends_well_once_the_daemon_has_said_goodbye() {
     let bench = Bench::new();
     assert_eq!(code(&bench.run(&["quit"])), Some(0));
+}
+
+#[test]
+fn trust_says_what_was_accepted() {
+    let bench = Bench::new();
+    let said = stdout(&bench.run(&["trust", "bobby"]));
+    assert_eq!(said, "Accepted the key SHA256:bobby; who had the name before is bobby_2 here\n");
+    let said = stdout(&bench.run(&["trust", "bobby", "--json"]));
+    assert_eq!(said, "{\"fingerprint\":\"SHA256:bobby\",\"former\":\"bobby_2\"}\n");
+}
+
+#[test]
+fn verify_shows_the_digits_and_notes_that_they_were_compared() {
+    let bench = Bench::new();
+    let said = stdout(&bench.run(&["verify", "bobby"]));
+    assert!(said.contains("\n    01234 56789 01234 56789\n"), "{said}");
+    let said = stdout(&bench.run(&["verify", "bobby", "--json"]));
+    assert!(
+        said.starts_with(r#"{"name":"bobby","fingerprint":"SHA256:bobby","trust":"pinned","code":"0123"#),
+        "{said}"
+    );
+    assert_eq!(
+        stdout(&bench.run(&["verify", "bobby", "--ok"])),
+        "bobby is verified: the key is the one you have compared\n"
+    );
+    assert!(stdout(&bench.run(&["users"])).contains("bobby (verified)\n"));
 }

@@ -52,11 +52,33 @@ fn a_script_talks_forks_lists_and_leaves() {
 }
 
 #[test]
+fn a_peer_is_verified_at_the_prompt() {
+    let dir = TempDir::new().expect("folder");
+    let _daemon = Fake::start(dir.path(), "anna");
+    let mut child = attach(&dir, &[]);
+    type_in(&mut child, "\\verify bobby\n\\verify bobby ok\n\\users\n\\trust bobby\n");
+    let (output, text) = end(child);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    for line in [
+        ">>> Code with bobby, key SHA256:bobby:\n    01234 56789 01234 56789\n",
+        ">>> bobby is verified: the key is the one you have compared\n",
+        "\n bobby (verified)\n",
+        ">>> Accepted the key SHA256:bobby; who had the name before is bobby_2 here\n",
+    ] {
+        assert_eq!(text.matches(line).count(), 1, "{line:?} in {text}");
+    }
+}
+
+#[test]
 fn the_refusals_are_told_and_are_the_exit_code() {
     let dir = TempDir::new().expect("folder");
     let _daemon = Fake::start(dir.path(), "anna");
     for (line, told) in [
         ("\\fork anna", ">>> Unable to fork a session with self\n"),
+        (
+            "\\fork mallory",
+            ">>> WARNING: the key of mallory HAS CHANGED.\n>>> Nothing was sent.\n>>> Ask mallory, then  \\trust mallory\n",
+        ),
         ("\\fork dave", ">>> Unable to fork into private session as peer dave unavailable\n"),
         ("\\fork bobby\n\\lob\n\\fork bobby", ">>> Unable to fork a duplicate session with same peer!\n"),
         ("\\sw 9", ">>> There is no session 9, see: \\ss\n"),
@@ -110,6 +132,7 @@ fn a_daemon_that_crashes_gets_every_line_once() {
     daemon.with(|world| assert_eq!(world.texts(0), ["one", "while you were away", "two"]));
     assert_eq!(text.matches("> bobby: while you were away\n").count(), 1, "{text}");
     assert_eq!(text.matches(">>> daemon went away, trying again\n").count(), 1, "{text}");
+    assert_eq!(text.matches(">>> daemon is back\n").count(), 1, "{text}");
 }
 
 #[test]

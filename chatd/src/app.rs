@@ -90,11 +90,16 @@ async fn serve(cli: &Cli, places: &Places) -> anyhow::Result<()> {
     let identity = Arc::new(Identity::load_or_create(&places.data)?);
     let mut store = places.store()?;
     let (target, joined) = cli.target(Joined::load(&store)?);
-    let expect = joined.as_ref().map(|joined| joined.lobby);
     let listener = listen(cli.listen, &target, &mut store)?;
     let listening = listener.local_addr().ok();
-    let setup =
-        Setup { key: identity.key(), name: cli.name.clone(), lobby: target.addr(), joined, listening };
+    let setup = Setup {
+        key: identity.key(),
+        name: cli.name.clone(),
+        lobby: target.addr(),
+        named: matches!(target, Target::Named(_)),
+        joined,
+        listening,
+    };
     let core = Core::load(setup, store, rand::make_rng(), daemon::now(started))?;
     let local = ipc::Server::bind(&places.socket).await?;
 
@@ -107,7 +112,6 @@ async fn serve(cli: &Cli, places: &Places) -> anyhow::Result<()> {
     tasks.spawn(Arc::clone(&peers).listen(listener));
     let uplink = Uplink {
         target,
-        expect,
         data: places.data.join("lobby"),
         identity: Arc::clone(&identity),
         events: events.clone(),

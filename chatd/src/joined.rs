@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::Places;
 use crate::cli::{Cli, LobbyArg};
+use crate::daemon::pin_name;
 use crate::dirs::{DirError, Lock};
 use crate::store::{Store, StoreError};
 
@@ -86,7 +87,11 @@ fn keep(cli: &Cli, joined: Option<&Joined>) -> anyhow::Result<()> {
     })?;
     let mut store = places.store()?;
     match joined {
-        Some(joined) => joined.save(&mut store)?,
+        Some(joined) => {
+            joined.save(&mut store)?;
+            // Whoever takes a new invitation says by it which key the lobby has.
+            store.set_meta(&pin_name(&joined.addr), &joined.lobby.to_string())?;
+        }
         None => store.set_meta(META, "")?,
     }
     Ok(store.commit()?)

@@ -25,7 +25,8 @@ pub enum FrameError {
     #[error("the stream ended inside a frame")]
     Truncated,
     /// The payload is not a message of this link.
-    #[error("a frame does not hold a message of this link: {0}")]
+    // Where, but not what: the reader's own words can quote the text.
+    #[error("a frame does not hold a message of this link (at byte {})", .0.column())]
     Payload(#[from] serde_json::Error),
     /// The stream itself failed.
     #[error(transparent)]

@@ -146,6 +146,23 @@ pub enum Call {
         /// In which session.
         session: SessionRef,
     },
+    /// The digits to compare with somebody who is known or present. Answered by [`Reply::Code`].
+    Verify {
+        /// With whom.
+        name: Name,
+    },
+    /// The person has compared them. Answered by [`Reply::Done`].
+    Verified {
+        /// With whom: somebody whose key is pinned.
+        name: Name,
+    },
+    /// Accepts the new key of somebody who is known, or of the lobby. Answered by [`Reply::Trusted`].
+    ///
+    /// Only a key that the person was shown is accepted: by an [`ErrorCode::Changed`], or for the lobby by its row.
+    Trust {
+        /// Whose key; number 0 is the lobby's.
+        who: SessionRef,
+    },
     /// Signs off: ends the private sessions, leaves the lobby, stops the daemon. Answered by [`Reply::Done`].
     Quit,
     /// A call of a later version. Answered by [`Reply::Error`].
@@ -221,6 +238,24 @@ pub enum Reply {
         /// [`Seq::START`] where nothing was read yet.
         seq: Seq,
     },
+    /// What two people compare to know that nobody stands between them.
+    Code {
+        /// With whom.
+        name: Name,
+        /// The short form of the key that it is made of.
+        fingerprint: String,
+        /// What is known of that key.
+        trust: Trust,
+        /// 60 digits.
+        code: String,
+    },
+    /// The key is accepted.
+    Trusted {
+        /// Its short form.
+        fingerprint: String,
+        /// What the owner of the key before is called from now on; `None` for the lobby.
+        former: Option<Name>,
+    },
     /// Not done.
     Error(CallError),
 }
@@ -251,6 +286,8 @@ pub enum ErrorCode {
     Ended,
     /// The call makes no sense for this session, or at all.
     Invalid,
+    /// The name is known with another key. Each row of the message is a warning of its own.
+    Changed,
     /// A limit is reached; try again later.
     Busy,
     /// The daemon does not know this call: it is older than the client.
@@ -317,6 +354,8 @@ pub enum LobbyState {
     Connected,
     /// Down; the daemon keeps trying.
     Reconnecting,
+    /// Another key answers at its address than before: nothing is said to it until the person accepts the key.
+    Changed,
 }
 
 /// One session.
@@ -357,6 +396,8 @@ pub struct Peer {
     pub key: Key,
     /// The key's short form.
     pub fingerprint: String,
+    /// What is known of the key.
+    pub trust: Trust,
 }
 
 /// Who opened a private session.

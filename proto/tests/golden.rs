@@ -129,12 +129,14 @@ variants!(FromLobby: Welcome, Refused, Members, Presence, Entry, Gap, Published,
 variants!(PeerMessage: Hello, Locate, Located, Start, Data, Ack, Ping, Pong, Bye, Unknown);
 variants!(Content: Open, Text, Close);
 variants!(ToDaemon: Hello, Request);
-variants!(Call: Send, Fork, Leave, Watch, State, Users, Read, Search, Mark, Cursor, Quit, Unknown);
+variants!(Call: Send, Fork, Leave, Watch, State, Users, Read, Search, Mark, Cursor, Verify, Verified, Trust,
+    Quit,
+    Unknown);
 variants!(SessionRef: Number, Peer);
 variants!(Range: After, Before);
 variants!(Reader: Person, Named);
 variants!(ToClient: Welcome, Refused, Reply, Changed, Goodbye);
-variants!(Reply: Done, Sent, Forked, State, Users, Entries, Found, Cursor, Error);
+variants!(Reply: Done, Sent, Forked, State, Users, Entries, Found, Cursor, Code, Trusted, Error);
 
 /// Enums that are one word on the wire: all their words, with a match that does not compile while one is missing.
 macro_rules! words {
@@ -189,7 +191,9 @@ impl Seen {
     fn see_call(&mut self, call: &Call) {
         self.see(call);
         match call {
-            Call::Send { session, .. } | Call::Leave { session } => self.see(session),
+            Call::Send { session, .. } | Call::Leave { session } | Call::Trust { who: session } => {
+                self.see(session);
+            }
             Call::Read { session, range, .. } => {
                 self.see(session);
                 self.see(range);
@@ -291,12 +295,12 @@ fn every_word_has_its_row() {
         ),
         (
             "code of error",
-            words!(ErrorCode: NoSession, NoPeer, SelfFork, Duplicate, Ended, Invalid, Busy, Unsupported,
+            words!(ErrorCode: NoSession, NoPeer, SelfFork, Duplicate, Ended, Invalid, Changed, Busy, Unsupported,
                 Internal, Other),
         ),
         ("mode", words!(Mode: A, B)),
         ("state of a session", words!(SessionState: Connected, Waiting, Ended)),
-        ("state of the lobby", words!(LobbyState: Connected, Reconnecting)),
+        ("state of the lobby", words!(LobbyState: Connected, Reconnecting, Changed)),
         ("path", words!(Path: Direct, Relay, None)),
         ("trust", words!(Trust: New, Pinned, Verified, Changed)),
         ("kind of an entry", words!(EntryKind: Text, Joined, Left, Opened, Closed, Notice)),
@@ -437,6 +441,16 @@ fn chain_after(chain: Chain, (mid, at, content): &(Mid, WallMs, Content)) -> Cha
     Chain(sha256(&[&chain.0, &mid.0, &[kind], &at.0.to_be_bytes(), &sha256(&[&body])]))
 }
 
+/// The recipe of the page for one half of a code.
+fn half_of_a_code(key: Key) -> String {
+    let sha512 = |parts: &[&[u8]]| ring::digest::digest(&ring::digest::SHA512, &parts.concat());
+    let first = sha512(&[b"chat/verify/1", &key.0, &key.0]);
+    let hash = (1..5_200).fold(first, |hash, _| sha512(&[hash.as_ref(), &key.0]));
+    let number = |five: &[u8]| five.iter().fold(0_u64, |sum, byte| sum * 256 + u64::from(*byte));
+    let groups = hash.as_ref()[..30].chunks(5).map(|five| format!("{:05}", number(five) % 100_000));
+    groups.collect::<Vec<_>>().concat()
+}
+
 #[test]
 fn the_worked_example_follows_from_its_recipe() {
     let key = |text: &str| Key::parse(text).expect("a key of the page");
@@ -446,6 +460,11 @@ fn the_worked_example_follows_from_its_recipe() {
         let fingerprint = format!("SHA256:{}", BASE64_NOPAD.encode(&sha256(&[&key.0])));
         assert_eq!(value_of("key", name), fingerprint);
     }
+
+    let code: String = value_of("keys", "code of anna and bobby").split(' ').collect();
+    let mut halves = [half_of_a_code(anna), half_of_a_code(bobby)];
+    halves.sort();
+    assert_eq!(code, halves.concat());
 
     let session = sha256(&[b"chat/session/1", &anna.min(bobby).0, &anna.max(bobby).0]);
     let start = |author: Key| Chain(sha256(&[b"chat/chain/1", &session, &author.0]));

@@ -1,17 +1,27 @@
 //! `attach [SESSION]`: opens the prompt, and starts the daemon where none runs.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use proto::ipc::SessionRef;
 use proto::name::Name;
 use proto::paths::Base;
+use tokio::time::sleep;
 
 use crate::cli::Global;
 use crate::client::{Client, LinkError};
 use crate::failure::Failure;
 use crate::repl::app::Manner;
 use crate::repl::{self, Setup};
+use crate::start::Outcome;
 use crate::{locate, output, start};
+
+/// How long a daemon of the same name may take that is being started by somebody else, or was just signed off.
+const START_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Pause between two looks at it.
+const START_PAUSE: Duration = Duration::from_millis(50);
 
 /// What somebody needs to know who has never been here.
 const WELCOME: &str = "\
@@ -24,13 +34,7 @@ pub(super) async fn run(global: &Global, session: Option<SessionRef>) -> Result<
     let name = name(global, &base).await?;
     let newcomer = !base.daemon_data(&name).exists();
     let socket = base.socket(&name);
-    let client = match Client::connect(&socket).await {
-        Err(LinkError::NoDaemon { .. }) => {
-            start::daemon(&name, global).await?;
-            Client::connect(&socket).await?
-        }
-        other => other?,
-    };
+    let client = client(&socket, &name, global).await?;
     let person = io::stdin().is_terminal();
     let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
     let editing = person && io::stdout().is_terminal() && !global.plain && !dumb;
@@ -40,6 +44,22 @@ pub(super) async fn run(global: &Global, session: Option<SessionRef>) -> Result<
     let manner = if person { Manner::Person } else { Manner::Script };
     let style = output::style(global);
     repl::run(client, Setup { socket, session, style, editing, manner }).await
+}
+
+/// Attaches to the daemon, started if none runs.
+async fn client(socket: &Path, name: &Name, global: &Global) -> Result<Client, Failure> {
+    let begun = Instant::now();
+    loop {
+        match Client::connect(socket).await {
+            Err(LinkError::NoDaemon { .. }) => {}
+            other => return Ok(other?),
+        }
+        let outcome = start::daemon(name, global).await?;
+        if outcome == Outcome::Started || begun.elapsed() > START_PATIENCE {
+            return Ok(Client::connect(socket).await?);
+        }
+        sleep(START_PAUSE).await;
+    }
 }
 
 /// As given, or the one that runs, or the one that was used before, or the one that the person chooses now.

@@ -13,6 +13,7 @@ use crate::cli::Global;
 use crate::client::{Client, Event, LinkError};
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::start::Outcome;
 use crate::{locate, start};
 
 /// How long the lobby may take to let us in before this gives up waiting.
@@ -34,7 +35,11 @@ pub(super) async fn run(global: &Global, invitation: Option<Invitation>) -> Resu
         Err(error) => return Err(error.into()),
         Ok(mut client) => return Err(running(client.state().await?.daemon.as_ref())),
     }
-    start::joining(&name, global, &invitation).await?;
+    if start::joining(&name, global, &invitation).await? == Outcome::Taken {
+        return Err(Failure::Failed(format!(
+            "somebody else has just started the daemon of {name}: try again"
+        )));
+    }
     let mut client = Client::connect(&socket).await?;
     client.call(Call::Watch).await?;
     let outcome = timeout(PATIENCE, let_in(&mut client)).await;

@@ -12,7 +12,9 @@ mod send;
 mod sessions;
 mod status;
 mod tail;
+mod trust;
 mod users;
+pub(crate) mod verify;
 
 use crate::cli::{Cli, Command};
 use crate::failure::Failure;
@@ -31,6 +33,9 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Search { words } => search::run(&global, &words).await,
         Command::Tail { sessions, cursor } => tail::run(&global, &sessions, cursor).await,
         Command::Leave { session } => leave::run(&global, session).await,
+        Command::Verify { name, ok: false } => verify::show(&global, name).await,
+        Command::Verify { name, ok: true } => verify::confirm(&global, name).await,
+        Command::Trust { who } => trust::run(&global, who).await,
         Command::Status => status::run(&global).await,
         Command::Quit => quit::run(&global).await,
         Command::Completions { shell } => completions::run(shell),

@@ -34,6 +34,8 @@ pub(super) async fn run(
     loop {
         match tail.follow(&mut client).await {
             Ok(()) => return Ok(()),
+            // The goodbye came while an answer was awaited.
+            Err(Failure::NoDaemon(_)) if client.is_signed_off() => return Ok(()),
             Err(Failure::NoDaemon(_)) => {
                 eprintln!("chatctl: daemon went away, trying again");
                 client = link::again(&socket).await;

@@ -14,6 +14,8 @@ pub(super) struct Lobby {
     registered: Option<Name>,
     /// It was told that the lobby is away.
     away: bool,
+    /// It was told that another lobby answers.
+    strange: bool,
 }
 
 impl Lobby {
@@ -32,6 +34,12 @@ impl Lobby {
                     tell("The lobby is back".to_owned());
                 }
                 self.away = false;
+                self.strange = false;
+            }
+            (LobbyState::Changed, Some(why)) if !self.strange => {
+                tell(format!("WARNING: {}; private sessions go on", display::line(why)));
+                self.away = true;
+                self.strange = true;
             }
             (LobbyState::Reconnecting, Some(why)) if !self.away => {
                 let (addr, why) = (display::line(&daemon.lobby.addr), display::line(why));
@@ -44,7 +52,7 @@ impl Lobby {
                 self.away = true;
             }
             // Still at its first try: soon there is more to tell.
-            (LobbyState::Reconnecting, _) => {}
+            (LobbyState::Reconnecting | LobbyState::Changed, _) => {}
         }
     }
 }
@@ -84,4 +92,30 @@ pub(super) fn back(row: &SessionRow, style: Style) -> String {
 
 fn peer(row: &SessionRow) -> &str {
     row.peer.as_ref().map_or("the lobby", |peer| peer.name.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repl::testing::daemon_row;
+
+    #[test]
+    fn a_lobby_with_another_key_is_told_once_even_after_it_was_away() {
+        let mut daemon = daemon_row("anna");
+        let mut lobby = Lobby::default();
+        let mut told = |state, trouble: Option<&str>| {
+            daemon.lobby.state = state;
+            daemon.lobby.trouble = trouble.map(str::to_owned);
+            let mut steps = Vec::new();
+            lobby.changed(&daemon, Style::plain(), &mut steps);
+            steps
+        };
+        assert_eq!(told(LobbyState::Reconnecting, Some("no answer")).len(), 1);
+        let warned = told(LobbyState::Changed, Some("the key of the lobby HAS CHANGED.\n>>> User x joined"));
+        let [Step::Print(line)] = &warned[..] else { panic!("{warned:?}") };
+        assert!(line.starts_with(">>> WARNING: the key of the lobby HAS CHANGED.\\n"), "{line}");
+        assert_eq!(told(LobbyState::Changed, Some("again")), []);
+        assert_eq!(told(LobbyState::Connected, None).len(), 1);
+        assert_eq!(told(LobbyState::Changed, Some("again")).len(), 1);
+    }
 }

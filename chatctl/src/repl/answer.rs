@@ -1,10 +1,11 @@
 //! What the daemon's answers and changes do.
 
 use proto::ids::{Mid, SessionNo};
-use proto::ipc::{Call, CallError, Changes, Entry, EntryKind, Reply, UserRow};
+use proto::ipc::{Call, CallError, Changes, Entry, EntryKind, ErrorCode, Reply, UserRow};
 
-use super::app::{App, Link, Purpose};
+use super::app::{App, Link, Manner, Purpose};
 use super::completion::Offer;
+use crate::commands::verify;
 use crate::failure::Failure;
 use crate::render::{self, View};
 
@@ -55,10 +56,18 @@ impl App {
             Purpose::Watch => self.finish(Err(error.clone().into())),
             _ => {
                 self.busy = false;
-                self.fail(&error.message);
+                self.failed_call(error);
             }
         }
         self.steps(steps);
+    }
+
+    fn failed_call(&mut self, error: &CallError) {
+        match error.code {
+            // Made of names and fingerprints alone, so no row of it can be somebody else's.
+            ErrorCode::Changed => error.message.lines().for_each(|row| self.fail(row)),
+            _ => self.fail(&error.message),
+        }
     }
 
     fn done(&mut self, purpose: Purpose, reply: Reply) {
@@ -94,6 +103,19 @@ impl App {
                     let line = render::hit(hit, self.follow.style);
                     self.print(&line);
                 }
+            }
+            (Purpose::Verify, reply @ Reply::Code { .. }) => {
+                self.busy = false;
+                let screen = self.manner == Manner::Person;
+                self.print(&verify::shown(&reply, self.follow.style, screen));
+            }
+            (Purpose::Verified(name), Reply::Done) => {
+                self.busy = false;
+                self.tell(&verify::done(&name));
+            }
+            (Purpose::Trust, Reply::Trusted { fingerprint, former }) => {
+                self.busy = false;
+                self.tell(&render::trusted(&fingerprint, former.as_ref()));
             }
             (Purpose::Quit, _) => self.link = Link::Ending,
             (Purpose::Watch | Purpose::Roster | Purpose::WhoLeft(_), _) => {}

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use proto::ids::{Mid, SessionNo};
 use proto::ipc::{Call, Range, Reader, SessionRef};
 use proto::limits::PAGE_ENTRIES;
+use proto::name::Name;
 use proto::text::Text;
 
 use super::commands::{Typed, parse};
@@ -72,6 +73,12 @@ pub enum Purpose {
     History(View),
     /// `\search`.
     Search,
+    /// `\verify NAME`.
+    Verify,
+    /// `\verify NAME ok`.
+    Verified(Name),
+    /// `\trust`.
+    Trust,
     /// `\quit`.
     Quit,
 }
@@ -100,6 +107,8 @@ pub struct App {
     pub(super) busy: bool,
     /// A line was not done.
     pub(super) failed: bool,
+    /// The person was told that the daemon is away.
+    told_away: bool,
     exit: Option<Result<(), Failure>>,
     /// What could not be sent, to be edited.
     draft: String,
@@ -119,6 +128,7 @@ impl App {
             unanswered: VecDeque::new(),
             busy: false,
             failed: false,
+            told_away: false,
             exit: None,
             draft: String::new(),
             calls: Vec::new(),
@@ -130,6 +140,9 @@ impl App {
     pub fn link_up(&mut self) {
         self.link = Link::Up;
         self.follow.link_up();
+        if std::mem::take(&mut self.told_away) {
+            self.tell("daemon is back");
+        }
         self.ask(Call::Watch, Purpose::Watch);
         for Outgoing { mid, session, text } in &self.unanswered {
             let call = Call::Send { session: session.clone(), mid: *mid, text: text.clone() };
@@ -147,6 +160,7 @@ impl App {
         self.calls.clear();
         self.awaited.clear();
         self.tell("daemon went away, trying again");
+        self.told_away = true;
         if self.busy && self.unanswered.is_empty() {
             self.busy = false;
             self.fail("The last command was not answered; see what it has done with: \\ss");

@@ -21,6 +21,10 @@ pub enum Verb {
     History,
     /// Finds lines.
     Search,
+    /// The code to compare.
+    Verify,
+    /// Accepts a new key.
+    Trust,
     /// Who one is.
     Whoami,
     /// Leaves the screen.
@@ -38,6 +42,8 @@ pub enum Arg {
     None,
     /// A person in the lobby.
     User,
+    /// A person, and `ok` or nothing.
+    UserOk,
     /// A session, by number or name.
     Session,
     /// A number, or nothing.
@@ -128,6 +134,22 @@ pub const TABLE: &[Spec] = &[
         "finds lines in all sessions, newest first",
         "Finds the messages that hold all the words; case does not count.",
     ),
+    spec(
+        Verb::Verify,
+        &["verify"],
+        (Arg::UserOk, "NAME [ok]"),
+        "the code to compare with NAME; ok: it is the same",
+        "Both of you see the same digits, unless somebody stands between you. Compare them by another way:\n\
+         a call, in person. Then: \\verify NAME ok",
+    ),
+    spec(
+        Verb::Trust,
+        &["trust"],
+        (Arg::Session, "NAME|lobby"),
+        "accepts the new key of NAME, after a warning",
+        "Somebody with another key may be somebody else. Ask by another way first: a call, a message, in person.\n\
+         What waits for the former key is not sent to the new one.",
+    ),
     spec(Verb::Whoami, &["whoami"], (Arg::None, ""), "your name and your key's fingerprint", ""),
     spec(
         Verb::Detach,
@@ -200,6 +222,10 @@ pub fn parse(line: &str) -> Result<Typed<'_>, ParseError> {
     let good = match spec.arg {
         Arg::None => arg.is_empty(),
         Arg::User | Arg::Session => !arg.is_empty() && !arg.contains(char::is_whitespace),
+        Arg::UserOk => match arg.split_once(char::is_whitespace) {
+            Some((_, ok)) => ok.trim() == "ok",
+            None => !arg.is_empty(),
+        },
         Arg::Count => arg.is_empty() || arg.parse::<u32>().is_ok_and(|count| count > 0),
         Arg::Words => !arg.is_empty(),
         Arg::Command => !arg.contains(char::is_whitespace),
@@ -296,6 +322,8 @@ mod tests {
         assert_eq!(parse("\\search two words"), command(Verb::Search, "two words"));
         assert_eq!(parse("\\history"), command(Verb::History, ""));
         assert!(matches!(parse("\\history x"), Err(ParseError::Form { .. })));
+        assert_eq!(parse("\\verify bobby ok"), command(Verb::Verify, "bobby ok"));
+        assert!(matches!(parse("\\verify bobby now"), Err(ParseError::Form { .. })));
         assert!(matches!(parse("\\fork"), Err(ParseError::Form { .. })));
         assert!(matches!(parse("\\users now"), Err(ParseError::Form { .. })));
         assert_eq!(parse("\\leave\nand more"), Err(ParseError::Rows));

@@ -60,7 +60,7 @@ fn commands(start: &str) -> Vec<Offer> {
 
 fn arguments(arg: Arg, start: &str, words: &Words) -> Vec<Offer> {
     let offered: Vec<Offer> = match arg {
-        Arg::User => words.users.clone(),
+        Arg::User | Arg::UserOk => words.users.clone(),
         Arg::Session => {
             let numbers = words.sessions.iter().map(|(number, _)| number.to_string().into());
             let names = words.sessions.iter().map(|(_, name)| name.clone().into());

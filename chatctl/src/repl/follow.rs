@@ -150,11 +150,12 @@ impl Follow {
         let listed = |number: &SessionNo| changes.sessions.iter().any(|row| row.session == *number);
         let lost = self.rows.keys().copied().filter(|number| full && !listed(number));
         let gone: Vec<_> = changes.closed.iter().copied().chain(lost.collect::<Vec<_>>()).collect();
-        for number in gone {
-            self.gone(number, steps);
-        }
         for row in changes.sessions {
             self.changed(row, steps);
+        }
+        // After the rows: one of them may say how a session ended whose number is free now.
+        for number in gone {
+            self.gone(number, steps);
         }
         self.rows_to_come = Rows::Changed;
         if rows_to_come == Rows::First {

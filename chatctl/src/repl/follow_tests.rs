@@ -249,3 +249,24 @@ fn a_session_that_is_new_is_announced_and_takes_no_focus() {
     assert_eq!(bench.printed, [line]);
     assert_eq!(bench.follow.active(), SessionNo::LOBBY);
 }
+
+#[test]
+fn regression_a_session_whose_number_is_given_back_with_its_last_row_is_listed_no_more() {
+    for active in [0, 1] {
+        let mut bench = Bench::new();
+        let mut steps = Vec::new();
+        bench.follow.switch(SessionNo(active), &mut steps);
+        let mut row = peer_row(1, "bobby", Mode::A);
+        row.state = SessionState::Ended;
+        let changes = Changes { daemon: None, sessions: vec![row], closed: vec![SessionNo(1)] };
+        bench.follow.changes(changes, &mut steps);
+        // Where it is active the screen looks once more for what was said last, and finds nothing.
+        let asks =
+            steps.iter().filter_map(|step| if let Step::Read(ask) = step { Some(ask.clone()) } else { None });
+        for ask in asks.collect::<Vec<_>>() {
+            bench.follow.page(&ask, None, &mut Vec::new());
+        }
+        assert_eq!(bench.follow.active(), SessionNo::LOBBY);
+        assert!(bench.follow.sessions().all(|row| row.session != SessionNo(1)), "active: {active}");
+    }
+}

@@ -2,7 +2,8 @@
 
 use proto::ids::{Key, Mid, Pos, Seq, SessionNo, WallMs};
 use proto::ipc::{
-    DaemonRow, Entry, EntryKind, EntryState, LobbyRow, LobbyState, Mode, Path, Peer, SessionRow, SessionState,
+    DaemonRow, Entry, EntryKind, EntryState, LobbyRow, LobbyState, Mode, Path, Peer, SessionRow,
+    SessionState, Trust,
 };
 use proto::name::Name;
 
@@ -50,7 +51,8 @@ pub(crate) fn lobby_row() -> SessionRow {
 pub(crate) fn peer_row(session: u32, who: &str, mode: Mode) -> SessionRow {
     let mut key = [7; 32];
     key[..who.len()].copy_from_slice(who.as_bytes());
-    let peer = Peer { name: name(who), key: Key(key), fingerprint: format!("SHA256:{who}") };
+    let peer =
+        Peer { name: name(who), key: Key(key), fingerprint: format!("SHA256:{who}"), trust: Trust::Pinned };
     SessionRow { session: SessionNo(session), mode: Some(mode), peer: Some(peer), ..lobby_row() }
 }
 

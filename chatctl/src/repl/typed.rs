@@ -27,6 +27,8 @@ impl App {
             Verb::Search => {
                 self.command_call(Call::Search { words: arg.to_owned(), limit: MAX_HITS }, Purpose::Search);
             }
+            Verb::Verify => self.verify(arg),
+            Verb::Trust => self.trust(arg),
             Verb::Whoami => self.whoami(),
             Verb::Detach => self.detach(),
             Verb::Quit => self.command_call(Call::Quit, Purpose::Quit),
@@ -94,6 +96,22 @@ impl App {
         let (view, session) = (View::of(row), SessionRef::Number(row.session));
         let range = Range::Before(Seq::END);
         self.command_call(Call::Read { session, range, limit }, Purpose::History(view));
+    }
+
+    fn verify(&mut self, arg: &str) {
+        let (name, ok) = arg.split_once(char::is_whitespace).unwrap_or((arg, ""));
+        match Name::new(name) {
+            Ok(name) if ok.is_empty() => self.command_call(Call::Verify { name }, Purpose::Verify),
+            Ok(name) => self.command_call(Call::Verified { name: name.clone() }, Purpose::Verified(name)),
+            Err(error) => self.fail(&format!("That is no name: {error}")),
+        }
+    }
+
+    fn trust(&mut self, arg: &str) {
+        match crate::cli::session(arg) {
+            Ok(who) => self.command_call(Call::Trust { who }, Purpose::Trust),
+            Err(error) => self.fail(&format!("\\trust {arg}: {error}")),
+        }
     }
 
     fn whoami(&mut self) {

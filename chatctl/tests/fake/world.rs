@@ -15,6 +15,7 @@ pub(crate) struct World {
     pub(crate) daemon: Option<DaemonRow>,
     pub(crate) sessions: BTreeMap<u32, Session>,
     pub(crate) users: Vec<Name>,
+    pub(crate) verified: Vec<Name>,
     pub(crate) cursors: BTreeMap<(Reader, u32), Seq>,
     /// Own messages count as delivered at once.
     pub(crate) delivers: bool,
@@ -76,6 +77,7 @@ impl World {
             daemon: None,
             sessions,
             users: Vec::new(),
+            verified: Vec::new(),
             cursors,
             delivers: true,
             page: PAGE_ENTRIES,
@@ -91,6 +93,7 @@ impl World {
                 name: name(who),
                 key: key(who),
                 fingerprint: format!("SHA256:{who}"),
+                trust: Trust::Pinned,
             }),
             state: SessionState::Connected,
             path: Path::Direct,
@@ -206,7 +209,7 @@ impl World {
                     name: user.clone(),
                     key: key(user.as_str()),
                     fingerprint: format!("SHA256:{user}"),
-                    trust: Trust::New,
+                    trust: if self.verified.contains(user) { Trust::Verified } else { Trust::Pinned },
                     is_self: self.daemon.as_ref().is_some_and(|daemon| daemon.name == *user),
                     lookalike: None,
                 };
@@ -264,6 +267,10 @@ impl World {
             Call::Fork { name } if name.as_str() == own => {
                 error(ErrorCode::SelfFork, "Unable to fork a session with self")
             }
+            Call::Fork { name } if name.as_str() == "mallory" => error(
+                ErrorCode::Changed,
+                "WARNING: the key of mallory HAS CHANGED.\nNothing was sent.\nAsk mallory, then  \\trust mallory",
+            ),
             Call::Fork { name } if !self.users.contains(&name) => error(
                 ErrorCode::NoPeer,
                 &format!("Unable to fork into private session as peer {name} unavailable"),
@@ -297,8 +304,28 @@ impl World {
                 self.cursors.insert((reader, number), seq);
                 Reply::Done
             }
-            _ => error(ErrorCode::Unsupported, "The daemon does not know this call"),
+            call => self.judge(call),
         })
+    }
+
+    /// Calls about whom to trust.
+    fn judge(&mut self, call: Call) -> Reply {
+        match call {
+            Call::Verify { name } => Reply::Code {
+                fingerprint: format!("SHA256:{name}"),
+                trust: Trust::Pinned,
+                code: "0123456789".repeat(6),
+                name,
+            },
+            Call::Verified { name } => {
+                self.verified.push(name);
+                Reply::Done
+            }
+            Call::Trust { who: SessionRef::Peer(name) } => {
+                Reply::Trusted { fingerprint: format!("SHA256:{name}"), former: Some(name.with_suffix(2)) }
+            }
+            _ => error(ErrorCode::Unsupported, "The daemon does not know this call"),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What clients ask, one function a call.
 
 use proto::ids::{Key, Mid, SessionNo, WallMs};
-use proto::ipc::{Call, CallError, ErrorCode, LobbyState, Reader, Reply, SessionRef, Trust, UserRow};
+use proto::ipc::{Call, CallError, ErrorCode, LobbyState, Reader, Reply, SessionRef, UserRow};
 use proto::limits::PAGE_MEMBERS;
 use proto::name::Name;
 use proto::text::Text;
@@ -22,11 +22,11 @@ const MAX_READER_NAME: usize = 64;
 pub(super) type Answer = Result<Result<Reply, CallError>, StoreError>;
 
 #[expect(clippy::unnecessary_wraps, reason = "stands where an answer is returned")]
-fn refuse(code: ErrorCode, message: impl Into<String>) -> Answer {
+pub(super) fn refuse(code: ErrorCode, message: impl Into<String>) -> Answer {
     Ok(Err(CallError { code, message: message.into() }))
 }
 
-fn no_session(session: &SessionRef) -> CallError {
+pub(super) fn no_session(session: &SessionRef) -> CallError {
     let message = match session {
         SessionRef::Number(number) => format!("There is no session {number}, see them all with: \\ss"),
         SessionRef::Peer(name) => format!("There is no session with {name}, open one with: \\fork {name}"),
@@ -44,12 +44,16 @@ impl Core {
             Call::Users { after } => Ok(self.users(after.as_ref())),
             Call::Mark { reader, session, seq } => self.mark(&reader, &session, seq),
             Call::Cursor { reader, session } => self.cursor(&reader, &session),
+            Call::Verified { name } => self.verified(&name),
+            Call::Trust { who } => self.trust(&who),
             Call::Quit => self.quit().map(|()| Ok(Reply::Done)),
             // These need no core: the client's own task answers them.
-            Call::Watch | Call::Read { .. } | Call::Search { .. } | Call::Unknown => refuse(
-                ErrorCode::Unsupported,
-                "This chatd does not know what was asked: it is older than your chatctl. Restart it with: chatctl quit",
-            ),
+            Call::Watch | Call::Read { .. } | Call::Search { .. } | Call::Verify { .. } | Call::Unknown => {
+                refuse(
+                    ErrorCode::Unsupported,
+                    "This chatd does not know what was asked: it is older than your chatctl. Restart it with: chatctl quit",
+                )
+            }
         }?;
         self.effects.push(Effect::Reply(reply, answer.unwrap_or_else(Reply::Error)));
         Ok(())
@@ -81,7 +85,8 @@ impl Core {
     }
 
     fn post(&mut self, mid: Mid, at: WallMs, text: Text) -> Answer {
-        if self.room.queued() >= MAX_QUEUED {
+        let known = self.store.find(LogId::LOBBY, &self.me.key, mid)?.is_some();
+        if self.room.queued() >= MAX_QUEUED && !known {
             return refuse(
                 ErrorCode::Busy,
                 "Too many lines wait for the lobby already; try again when it is back",
@@ -114,11 +119,13 @@ impl Core {
     fn fork(&mut self, name: Name, reply: oneshot::Sender<Reply>) -> Result<(), StoreError> {
         let known = self.find(&SessionRef::Peer(name.clone())).and_then(|log| self.sessions.get(&log));
         let is_open = known.is_some_and(PeerSession::is_open);
+        let member = self.room.member(&name);
+        let changed = member.as_ref().is_some_and(|(key, _)| self.pins.against(&name, key).is_some());
         let answer = if name.folded() == self.me.name.folded() {
             refuse(ErrorCode::SelfFork, "Unable to fork a session with self")
-        } else if is_open {
+        } else if is_open && !changed {
             refuse(ErrorCode::Duplicate, "Unable to fork a duplicate session with same peer!")
-        } else if let Some(member) = self.room.member(&name) {
+        } else if let Some(member) = member {
             self.fork_with(&name, Some(member))
         } else {
             self.ask_lobby(&name.clone(), Why::Fork { name, reply });
@@ -141,6 +148,10 @@ impl Core {
         };
         if key == self.me.key {
             return refuse(ErrorCode::SelfFork, "Unable to fork a session with self");
+        }
+        // Before anything else: nothing is opened, queued or sent for a key that is not the known one.
+        if self.pins.against(&name, &key).is_some() {
+            return Ok(Err(self.key_changed(&name, key)));
         }
         if self.is_full() {
             return refuse(ErrorCode::Busy, "Too many sessions are open: leave some with \\leave first");
@@ -185,17 +196,11 @@ impl Core {
     }
 
     fn user(&self, known: &Looks, name: &Name, key: Key) -> UserRow {
-        let pinned = self.find_key(&key).is_some();
-        let trust = match self.find(&SessionRef::Peer(name.clone())) {
-            _ if pinned => Trust::Pinned,
-            Some(_) => Trust::Changed,
-            None => Trust::New,
-        };
         UserRow {
             name: name.clone(),
             key,
             fingerprint: fingerprint(&key),
-            trust,
+            trust: self.pins.trust(name, &key),
             is_self: key == self.me.key,
             lookalike: self.lookalike(known, key, name),
         }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use proto::ids::SessionNo;
 use proto::ipc::{Changes, DaemonRow, LobbyRow, SessionRow};
 use tokio::sync::oneshot;
 
@@ -10,7 +11,8 @@ use crate::identity::fingerprint;
 use crate::peer::PeerSession;
 use crate::store::LogId;
 
-/// Sessions that gave their number back and are still told of; a client that lags further reads the state anew.
+/// Sessions that gave their number back and whose end is still told; a client that lags further learns only that their
+/// numbers are free.
 const MAX_RETIRED: usize = 256;
 
 /// When each row changed last.
@@ -23,14 +25,18 @@ pub(super) struct Versions {
     /// Last rows of sessions that gave their number back.
     retired: VecDeque<(u64, SessionRow)>,
     retired_changed: bool,
+    /// Greatest number that was ever given back, and the version at which the oldest end was forgotten.
+    greatest: u32,
+    forgotten: u64,
 }
 
 impl Versions {
     /// A session gives its number back; this is how it ended.
     pub(super) fn retire(&mut self, row: SessionRow) {
         if self.retired.len() == MAX_RETIRED {
-            self.retired.pop_front();
+            self.forgotten = self.retired.pop_front().map_or(0, |(at, _)| at);
         }
+        self.greatest = self.greatest.max(row.session.0);
         self.retired.push_back((self.now + 1, row));
         self.retired_changed = true;
     }
@@ -73,12 +79,15 @@ impl Core {
             sessions.push(self.room.row());
         }
         let live = self.sessions.values().filter(|session| changed(session.log.id()));
-        sessions.extend(live.filter_map(PeerSession::row));
+        sessions.extend(live.filter_map(|session| session.row(self.pins.trust_in(&session.peer()))));
         sessions.sort_by_key(|row| row.session);
-        let in_use = |row: &SessionRow| {
-            self.sessions.values().any(|session| session.log.row.number == Some(row.session))
+        let in_use = |number| self.sessions.values().any(|session| session.log.row.number == Some(number));
+        let told: Vec<SessionNo> = if since > 0 && since < self.versions.forgotten {
+            (1..=self.versions.greatest).map(SessionNo).collect()
+        } else {
+            retired.iter().map(|row| row.session).collect()
         };
-        let closed = retired.iter().filter(|row| !in_use(row)).map(|row| row.session).collect();
+        let closed = told.into_iter().filter(|number| !in_use(*number)).collect();
         // How a session ended comes before what its number stands for now.
         let mut rows: Vec<SessionRow> = retired.into_iter().cloned().collect();
         rows.append(&mut sessions);

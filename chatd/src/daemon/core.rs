@@ -1,6 +1,6 @@
 //! The core itself: who it is, what it holds, and which part handles which event.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -10,6 +10,8 @@ use proto::name::Name;
 use rand::{RngExt, rngs::StdRng};
 
 use super::changes::Versions;
+use super::lobby_pin::LobbyKey;
+use super::pins::Pins;
 use super::room::Room;
 use super::{Effect, Event, Stop};
 use crate::joined::Joined;
@@ -28,6 +30,8 @@ pub struct Setup {
     pub name: Name,
     /// Where the lobby is, for show.
     pub lobby: String,
+    /// Somebody chose that lobby: its key is remembered.
+    pub named: bool,
     /// What is known of the lobby by an invitation.
     pub joined: Option<Joined>,
     /// Where peers can dial us.
@@ -45,6 +49,10 @@ pub struct Core {
     pub(super) sessions: BTreeMap<LogId, PeerSession>,
     pub(super) conns: HashMap<ConnId, LogId>,
     pub(super) room: Room,
+    pub(super) pins: Pins,
+    pub(super) lobby_key: LobbyKey,
+    /// Keys in the lobby under a name of somebody else, of which the person was told.
+    pub(super) impostors: BTreeSet<Key>,
     pub(super) versions: Versions,
     pub(super) attached: u32,
     pub(super) outputs: Vec<Output>,
@@ -93,6 +101,7 @@ impl Core {
             Some(room) => room,
             None => Room::create(setup.key, &mut store, &mut rng)?,
         };
+        let pins = Pins::load(&store)?;
         store.set_meta("wished", setup.name.as_str())?;
         store.commit()?;
         Ok(Self {
@@ -104,6 +113,9 @@ impl Core {
             sessions,
             conns: HashMap::new(),
             room,
+            pins,
+            lobby_key: LobbyKey::default(),
+            impostors: BTreeSet::new(),
             versions: Versions::default(),
             attached: 0,
             outputs: Vec::new(),
@@ -119,6 +131,7 @@ impl Core {
             Event::Call(call, reply) => return self.on_call(call, reply),
             Event::Place(session, reply) => self.on_place(&session, reply),
             Event::Places(reply) => self.on_places(reply),
+            Event::Known(name, reply) => self.on_known(&name, reply),
             Event::Changes(since, reply) => self.on_changes(since, reply),
             Event::Attached => self.on_attached(self.attached + 1),
             Event::Detached => self.on_attached(self.attached.saturating_sub(1)),
@@ -128,13 +141,12 @@ impl Core {
             Event::PeerDialed { log, dial_no, conn, addr } => {
                 return self.on_dialed(log, dial_no, conn, addr);
             }
-            Event::PeerDialFailed { log, reason } => return self.on_dial_failed(log, reason),
+            Event::PeerDialFailed { log, reason } => return self.on_dial_failed(log, &reason),
             Event::Peer(conn, message) => return self.on_peer(conn, message),
             Event::PeerLost(conn) => return self.on_peer_lost(conn),
-            Event::LobbyUp { hosted } => self.on_lobby_up(hosted),
+            Event::LobbyUp { link, hosted, key } => return self.on_lobby_up(link, hosted, key),
             Event::Lobby(message) => return self.on_lobby(message),
             Event::LobbyDown { reason } => return self.on_lobby_down(reason),
-            Event::LobbyImpostor { reason } => return self.on_lobby_impostor(reason),
             Event::Suspend => self.suspend(),
         }
         Ok(())
@@ -148,7 +160,8 @@ impl Core {
             session.tick(&mut cx!(self))?;
             session.finish(&mut cx!(self))?;
         }
-        self.take_outputs();
+        self.take_outputs()?;
+        self.pin_opened()?;
         self.room.finish(&mut self.store, &mut self.effects)?;
         self.renumber()?;
         self.look_for_the_end();
@@ -184,19 +197,22 @@ impl Core {
     }
 
     /// What the sessions want done becomes effects, in order.
-    pub(super) fn take_outputs(&mut self) {
+    pub(super) fn take_outputs(&mut self) -> Result<(), StoreError> {
         for output in std::mem::take(&mut self.outputs) {
             match output {
                 Output::Send(conn, message) => self.effects.push(Effect::Peer(conn, message)),
                 Output::Close(conn) => {
-                    self.conns.remove(&conn);
                     self.effects.push(Effect::PeerClose(conn));
+                    if let Some(log) = self.conns.remove(&conn) {
+                        self.forget_blank(log)?;
+                    }
                 }
                 Output::Dial { log, key, name, dial_no, addrs } => {
                     self.dial(log, key, &name, dial_no, addrs);
                 }
             }
         }
+        Ok(())
     }
 
     /// `quit`: everything ends, what is left gets a moment to go out.
@@ -220,7 +236,7 @@ impl Core {
             return;
         }
         if stop == Stop::Quit {
-            self.effects.push(Effect::Lobby(proto::lobby::ToLobby::Bye));
+            self.tell_lobby(proto::lobby::ToLobby::Bye);
         }
         self.effects.push(Effect::Stop(stop));
     }

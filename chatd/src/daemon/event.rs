@@ -1,6 +1,7 @@
 //! What comes into the core, and what goes out of it.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use proto::ids::{Key, Seq, SessionNo};
 use proto::ipc::{Call, CallError, Changes, Reply, SessionRef};
@@ -9,6 +10,7 @@ use proto::name::Name;
 use proto::peer::{Hello, PeerMessage};
 use tokio::sync::oneshot;
 
+use super::Known;
 use crate::peer::ConnId;
 use crate::store::{LogId, Progress};
 
@@ -21,6 +23,8 @@ pub enum Event {
     Place(SessionRef, oneshot::Sender<Result<Place, CallError>>),
     /// A client wants to read all logs.
     Places(oneshot::Sender<Vec<Place>>),
+    /// A client wants the code with somebody.
+    Known(Name, oneshot::Sender<Result<Known, CallError>>),
     /// A client wants the rows that changed after a version; 0 gives all rows.
     Changes(u64, oneshot::Sender<(u64, Changes)>),
     /// A client began to watch.
@@ -62,19 +66,18 @@ pub enum Event {
     PeerLost(ConnId),
     /// A link to the lobby stands; nothing was said on it yet.
     LobbyUp {
+        /// Its number: what is meant for it goes to no later one.
+        link: u64,
         /// This daemon hosts the lobby.
         hosted: bool,
+        /// The key that the lobby has proven.
+        key: Key,
     },
     /// A message came from the lobby.
     Lobby(FromLobby),
     /// The link to the lobby is gone, or a try to make one failed.
     LobbyDown {
         /// Why, for a person.
-        reason: String,
-    },
-    /// Who answers where the lobby should be has another key: nothing was said to it.
-    LobbyImpostor {
-        /// What happened, for a person.
         reason: String,
     },
     /// The daemon is told to stop and to come back later (SIGTERM): no session ends.
@@ -114,6 +117,8 @@ pub enum Effect {
     Place(oneshot::Sender<Result<Place, CallError>>, Result<Place, CallError>),
     /// Tell a client where all sessions are.
     Places(oneshot::Sender<Vec<Place>>, Vec<Place>),
+    /// Tell a client whose key a name stands for.
+    Known(oneshot::Sender<Result<Known, CallError>>, Result<Known, CallError>),
     /// Tell a client what changed.
     Changes(oneshot::Sender<(u64, Changes)>, u64, Box<Changes>),
     /// Put a message on a peer's connection.
@@ -131,10 +136,10 @@ pub enum Effect {
         /// Where to try, in turn; at least one.
         addrs: Vec<SocketAddr>,
     },
-    /// Put a message on the link to the lobby.
-    Lobby(ToLobby),
-    /// End the link to the lobby and make a new one.
-    LobbyClose,
+    /// Put a message on the link to the lobby of that number.
+    Lobby(u64, ToLobby),
+    /// End the link to the lobby and make a new one, not before so much time has passed.
+    LobbyClose(Duration),
     /// Something that clients can see has changed; this is its version.
     Version(u64),
     /// The daemon is done.

@@ -20,10 +20,20 @@ use crate::store::{Author, LogId, NewEntry, StoreError};
 /// fork waits to learn whether the peer is there at all.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// Addresses of one answer that are tried, before the remembered ones.
+const MAX_FRESH: usize = 2;
+
 impl Core {
     /// A link stands: introduce ourselves.
-    pub(super) fn on_lobby_up(&mut self, hosted: bool) {
+    pub(super) fn on_lobby_up(&mut self, link: u64, hosted: bool, key: Key) -> Result<(), StoreError> {
+        self.room.link = link;
+        if !self.check_lobby(key)? {
+            return Ok(());
+        }
         self.room.hosted = hosted;
+        // The secret is for the lobby of the invitation, also where another key was accepted since.
+        let joined = self.setup.joined.as_ref().filter(|joined| joined.lobby == key);
+        let invitation = joined.and_then(|joined| joined.token);
         let hello = MemberHello {
             versions: Versions::OURS,
             features: Vec::new(),
@@ -31,13 +41,23 @@ impl Core {
             instance: self.me.instance,
             port: self.me.port,
             room: self.room.cursor(),
-            invitation: self.setup.joined.as_ref().and_then(|joined| joined.token),
+            invitation,
         };
-        self.effects.push(Effect::Lobby(ToLobby::Hello(Box::new(hello))));
+        self.tell_lobby(ToLobby::Hello(Box::new(hello)));
+        Ok(())
+    }
+
+    /// Puts a message on the present link to the lobby.
+    pub(super) fn tell_lobby(&mut self, message: ToLobby) {
+        self.effects.push(Effect::Lobby(self.room.link, message));
     }
 
     pub(super) fn on_lobby_down(&mut self, reason: String) -> Result<(), StoreError> {
-        if self.room.state == LobbyState::Connected || self.room.trouble.as_ref() != Some(&reason) {
+        // What the lobby said before it hung up tells more than that it did.
+        let reason = self.room.last_words.take().unwrap_or(reason);
+        let news = self.room.state == LobbyState::Connected || self.room.trouble.as_ref() != Some(&reason);
+        // That the lobby is another one stays on the screen until it is settled, whatever becomes of the link.
+        if news && !self.lobby_is_strange() {
             self.versions.daemon_changed = true;
             self.room.lost(reason);
         }
@@ -52,24 +72,22 @@ impl Core {
         Ok(())
     }
 
-    /// Told in the room, once, so that everybody sees it who attaches.
-    pub(super) fn on_lobby_impostor(&mut self, reason: String) -> Result<(), StoreError> {
-        if self.room.trouble.as_ref() != Some(&reason) {
-            self.room_notice(&reason)?;
-        }
-        self.on_lobby_down(reason)
-    }
-
     pub(super) fn on_lobby(&mut self, message: FromLobby) -> Result<(), StoreError> {
         match message {
             FromLobby::Welcome(welcome) => self.on_welcome(&welcome),
-            FromLobby::Refused { reason, .. } | FromLobby::GoAway { reason, .. } => {
-                self.effects.push(Effect::LobbyClose);
-                self.on_lobby_down(reason)
+            FromLobby::Refused { reason, retry_after_ms, .. }
+            | FromLobby::GoAway { reason, retry_after_ms } => {
+                self.hang_up(reason, Duration::from_millis(retry_after_ms));
+                Ok(())
+            }
+            FromLobby::Members { more: true, .. } if self.room.presence.is_flooded() => {
+                self.hang_up("it names more members than can be".to_owned(), Duration::ZERO);
+                Ok(())
             }
             FromLobby::Members { members, more } => {
-                let keys: Vec<Key> = members.iter().map(|member| member.key).collect();
                 let notices = self.room.presence.page(members, more, self.now.mono);
+                // The list counts once it is whole.
+                let keys = if more { Vec::new() } else { self.room.presence.keys() };
                 self.on_presence(notices, &keys)
             }
             FromLobby::Presence { joined, left } => {
@@ -97,19 +115,27 @@ impl Core {
         }
     }
 
+    /// Ends the link to the lobby, for this reason.
+    fn hang_up(&mut self, reason: String, stay_away: Duration) {
+        self.room.last_words = Some(reason);
+        self.effects.push(Effect::LobbyClose(stay_away));
+    }
+
     fn on_welcome(&mut self, welcome: &Welcome) -> Result<(), StoreError> {
         self.room.welcomed(welcome, self.room.hosted);
         self.versions.daemon_changed = true;
         self.me.name = welcome.name.clone();
-        for (request, asked) in &self.room.asked {
-            if let Why::Fork { name, .. } = &asked.why {
-                let lookup = ToLobby::Lookup { request: *request, name: name.clone() };
-                self.effects.push(Effect::Lobby(lookup));
-            }
+        let forks = self.room.asked.iter().filter_map(|(request, asked)| match &asked.why {
+            Why::Fork { name, .. } => Some(ToLobby::Lookup { request: *request, name: name.clone() }),
+            Why::Dial { .. } => None,
+        });
+        for lookup in forks.collect::<Vec<_>>() {
+            self.tell_lobby(lookup);
         }
         if let Some(joined) = &mut self.setup.joined {
             joined.opened(&mut self.store)?;
         }
+        self.pin_lobby()?;
         self.store.set_meta("name", self.me.name.as_str())
     }
 
@@ -138,10 +164,10 @@ impl Core {
             };
             self.room.log.append_other(&mut self.store, &entry)?;
         }
-        Ok(())
+        self.warn_of_impostors(came)
     }
 
-    fn room_notice(&mut self, text: &str) -> Result<(), StoreError> {
+    pub(super) fn room_notice(&mut self, text: &str) -> Result<(), StoreError> {
         let mid = self.new_mid();
         self.room.log.notice(&mut self.store, mid, self.now.wall, text.to_owned())
     }
@@ -165,7 +191,7 @@ impl Core {
         let request = self.room.request();
         self.room.asked.insert(request, Asked { why, until: self.now.mono + LOOKUP_TIMEOUT });
         if self.room.state == LobbyState::Connected {
-            self.effects.push(Effect::Lobby(ToLobby::Lookup { request, name: name.clone() }));
+            self.tell_lobby(ToLobby::Lookup { request, name: name.clone() });
         }
     }
 
@@ -176,6 +202,8 @@ impl Core {
                 // A name that belongs to another key now tells nothing of this peer.
                 let fresh = contact.filter(|contact| contact.member.key == key);
                 let mut addrs = fresh.map(|contact| contact.addrs).unwrap_or_default();
+                // A lobby that lies shall not push out where the peer was reached before.
+                addrs.truncate(MAX_FRESH);
                 addrs.extend(known.into_iter().filter(|addr| !addrs.contains(addr)).collect::<Vec<_>>());
                 addrs.truncate(proto::limits::MAX_ADDRS);
                 self.dial_at(log, key, dial_no, addrs);
@@ -195,8 +223,7 @@ impl Core {
             return self.effects.push(Effect::Dial { log, key, dial_no, addrs });
         }
         if let Some(session) = self.sessions.get_mut(&log) {
-            let reason = "no address of the peer is known".to_owned();
-            session.on_dial_failed(&mut super::core::cx!(self), reason);
+            session.on_dial_failed(&mut super::core::cx!(self), "no address of the peer is known");
         }
     }
 

@@ -89,8 +89,8 @@ mod tests {
     /// A daemon called `carol` with key 9 whose lobby has told it that these are there, one after the other.
     fn core(folder: &Path, members: &[Member]) -> Core {
         let me = member(9, "carol");
-        let setup =
-            Setup { key: me.key, name: me.name.clone(), lobby: String::new(), joined: None, listening: None };
+        let (key, name) = (me.key, me.name.clone());
+        let setup = Setup { key, name, lobby: String::new(), named: false, joined: None, listening: None };
         let now = Now { mono: Duration::ZERO, wall: WallMs(1) };
         let store = Store::open(&folder.join("db")).expect("store");
         let mut core = Core::load(setup, store, StdRng::seed_from_u64(1), now).expect("core");

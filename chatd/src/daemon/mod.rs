@@ -10,12 +10,20 @@ mod changes;
 mod core;
 mod event;
 mod lobby_link;
+mod lobby_pin;
 mod looks;
+mod pins;
 mod presence;
 mod room;
 mod run;
 mod sessions;
+#[cfg(test)]
+mod tests;
+mod trust;
+mod verify;
 
 pub use self::core::{Core, Setup};
 pub use event::{Effect, Event, Place, Stop};
+pub(crate) use lobby_pin::pin_name;
 pub use run::{Handle, QUEUE, Seen, now, run};
+pub use verify::Known;

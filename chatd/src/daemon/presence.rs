@@ -13,6 +13,9 @@ use super::looks::Looks;
 /// and some take longer.
 const MISSING_GRACE: Duration = Duration::from_secs(30);
 
+/// Most members that a lobby can have, as far as this daemon goes along.
+const MAX_MEMBERS: usize = 50_000;
+
 /// What the person is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Notice {
@@ -69,6 +72,11 @@ impl Presence {
             }
         }
         notices
+    }
+
+    /// The list that arrives is longer than any lobby's.
+    pub(super) fn is_flooded(&self) -> bool {
+        self.pages.len() > MAX_MEMBERS
     }
 
     /// Changes since the last word on it.
@@ -140,6 +148,11 @@ impl Presence {
         let folded = name.folded();
         let mut members = self.present.iter();
         members.find(|(_, name)| name.folded() == folded).map(|(key, name)| (*key, name.clone()))
+    }
+
+    /// The keys of everybody present.
+    pub(super) fn keys(&self) -> Vec<Key> {
+        self.present.keys().copied().collect()
     }
 
     /// Everybody present, in order of name.

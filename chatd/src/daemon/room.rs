@@ -45,6 +45,10 @@ pub(super) struct Room {
     pub(super) log: Log,
     pub(super) state: LobbyState,
     pub(super) hosted: bool,
+    /// Number of the present link.
+    pub(super) link: u64,
+    /// Why the lobby ended the link, in its own words.
+    pub(super) last_words: Option<String>,
     pub(super) trouble: Option<String>,
     pub(super) presence: Presence,
     pub(super) asked: BTreeMap<u64, Asked>,
@@ -63,6 +67,8 @@ impl Room {
             log: Log::load(row, me, store)?,
             state: LobbyState::Reconnecting,
             hosted: false,
+            link: 0,
+            last_words: None,
             trouble: None,
             presence: Presence::new(me),
             asked: BTreeMap::new(),
@@ -188,7 +194,7 @@ impl Room {
         for row in store.out_rows(LogId::LOBBY, last.next(), room)? {
             let text = Text::new(row.text).map_err(|_| StoreError::Broken("text"))?;
             self.flying.push_back((row.pos, row.mid));
-            effects.push(Effect::Lobby(ToLobby::Publish { mid: row.mid, at: row.at, text }));
+            effects.push(Effect::Lobby(self.link, ToLobby::Publish { mid: row.mid, at: row.at, text }));
         }
         Ok(())
     }

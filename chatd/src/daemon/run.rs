@@ -132,6 +132,7 @@ impl Driver {
             Effect::Reply(to, reply) => drop(to.send(reply)),
             Effect::Place(to, place) => drop(to.send(place)),
             Effect::Places(to, places) => drop(to.send(places)),
+            Effect::Known(to, known) => drop(to.send(known)),
             Effect::Changes(to, version, changes) => drop(to.send((version, *changes))),
             Effect::Peer(conn, message) => self.peers.send(conn, message),
             Effect::PeerClose(conn) => self.peers.close(conn),
@@ -139,8 +140,8 @@ impl Driver {
                 let _guard = self.runtime.enter();
                 self.peers.dial(log, key, dial_no, addrs);
             }
-            Effect::Lobby(message) => self.uplink.send(message),
-            Effect::LobbyClose => self.uplink.close(),
+            Effect::Lobby(link, message) => self.uplink.send(link, message),
+            Effect::LobbyClose(stay_away) => self.uplink.leave(stay_away),
             Effect::Version(version) => self.tell.send_modify(|seen| seen.version = version),
             Effect::Stop(stop) => {
                 info!(?stop, "the daemon stops");

@@ -1,9 +1,10 @@
 //! The sessions as a whole: finding, making, naming and numbering them; events from peers.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use proto::hello::Versions;
-use proto::ids::{Epoch, EpochTag, Key, Mid, Seq, SessionNo};
+use proto::ids::{Epoch, EpochTag, Key, Pos, SessionNo};
 use proto::ipc::SessionRef;
 use proto::name::Name;
 use proto::peer::{ByeCode, Hello, PeerMessage};
@@ -16,9 +17,10 @@ use crate::session::lowest_free;
 use crate::store::{LogId, LogRow, StoreError};
 
 /// Sessions with a number at the same time: all their rows fit into one answer.
-const MAX_SESSIONS: usize = 500;
-/// Keys that have connected and never said anything.
-const MAX_SILENT: usize = 256;
+const MAX_SESSIONS: usize = 400;
+/// Sessions that others opened, that have ended, and in which the person never wrote. Beyond, strangers are busied away:
+/// who has throwaway keys shall not fill the disk.
+const MAX_PARKED: usize = 1_000;
 
 impl Core {
     /// The log that a client means; `None` where there is no such session.
@@ -49,11 +51,8 @@ impl Core {
         let epoch = Epoch { n: 1, r: EpochTag(self.rng.random()) };
         let row = LogRow::new(log, Some((key, name.clone())), epoch);
         self.store.put_log(&row)?;
-        if let Some(mut session) = PeerSession::load(row, self.me.key, &self.store)? {
-            if let Some(text) = self.give_way(name)? {
-                let mid = Mid::from_parts(self.now.wall, self.rng.random());
-                session.log.notice(&mut self.store, mid, self.now.wall, text)?;
-            }
+        if let Some(session) = PeerSession::load(row, self.me.key, &self.store)? {
+            self.give_way(name)?;
             self.sessions.insert(log, session);
         }
         Ok(log)
@@ -64,37 +63,39 @@ impl Core {
         self.sessions.values().filter(|session| session.log.row.number.is_some()).count() >= MAX_SESSIONS
     }
 
-    fn silent(&self) -> usize {
-        self.sessions.values().filter(|session| session.log.head() == Seq::START).count()
+    fn has_number(&self, log: LogId) -> bool {
+        self.sessions.get(&log).is_some_and(|session| session.log.row.number.is_some())
     }
 
-    /// An older session under the same name belongs to another key: it gets another name, and the person is told.
-    fn give_way(&mut self, name: &Name) -> Result<Option<String>, StoreError> {
-        let Some(older) = self.find(&SessionRef::Peer(name.clone())) else {
-            return Ok(None);
-        };
-        let other = self.free_name(name);
-        if let Some(session) = self.sessions.get_mut(&older) {
-            session.rename(&mut self.store, other.clone())?;
+    fn parked(&self) -> usize {
+        let parked =
+            |session: &&PeerSession| session.log.out().0 == Pos::START && session.log.row.number.is_none();
+        self.sessions.values().filter(parked).count()
+    }
+
+    /// Somebody who called under this name, and with whom no session was ever opened, gets another one. The name of a
+    /// known key never comes here: see [`Core::key_changed`].
+    fn give_way(&mut self, name: &Name) -> Result<(), StoreError> {
+        match self.find(&SessionRef::Peer(name.clone())) {
+            Some(older) => self.rename(older, self.free_name(name)),
+            None => Ok(()),
         }
-        Ok(Some(format!(
-            "This {name} has another key than the {name} of an earlier session, who is {other} from now on: \
-             a new machine, or somebody else"
-        )))
     }
 
-    /// The first alternative of a name that no session has.
-    fn free_name(&self, name: &Name) -> Name {
-        let taken = |name: &Name| self.find(&SessionRef::Peer(name.clone())).is_some();
-        (2..=u32::MAX).map(|n| name.with_suffix(n)).find(|name| !taken(name)).unwrap_or_else(|| name.clone())
+    /// The first alternative of a name that nobody has who is known here.
+    pub(super) fn free_name(&self, name: &Name) -> Name {
+        let taken: BTreeSet<String> = self.sessions.values().map(|session| session.name().folded()).collect();
+        let mut others = (2..=u32::MAX).map(|n| name.with_suffix(n));
+        let free = |name: &Name| !taken.contains(&name.folded()) && self.pins.named(name).is_none();
+        others.find(free).unwrap_or_else(|| name.clone())
     }
 
-    /// What somebody who dials us is called: by the lobby if it knows the key, else as they say, if that is free.
+    /// What somebody who dials us is called: as the lobby says if it knows the key, else as they say. Never by a name
+    /// under which this daemon knows somebody else.
     fn name_of_stranger(&self, key: &Key, claim: &Name) -> Name {
-        if let Some(name) = self.room.name_of(key) {
-            return name.clone();
-        }
-        let taken = self.find(&SessionRef::Peer(claim.clone())).is_some()
+        let claim = self.room.name_of(key).unwrap_or(claim);
+        let taken = self.pins.against(claim, key).is_some()
+            || self.find(&SessionRef::Peer(claim.clone())).is_some()
             || self.room.key_of(claim).is_some_and(|owner| owner != *key)
             || claim.folded() == self.me.name.folded();
         if taken { self.free_name(claim) } else { claim.clone() }
@@ -110,7 +111,9 @@ impl Core {
         let known = self.find_key(&key);
         let refused = if Versions::OURS.agree(hello.versions).is_err() {
             Some(ByeCode::Version)
-        } else if known.is_none() && (self.is_full() || self.silent() >= MAX_SILENT) {
+        } else if (known.is_none() && self.parked() >= MAX_PARKED)
+            || (self.is_full() && !known.is_some_and(|log| self.has_number(log)))
+        {
             Some(ByeCode::Busy)
         } else if key == self.me.key {
             Some(ByeCode::Refused)
@@ -141,7 +144,7 @@ impl Core {
         self.with_session(log, |session, cx| session.on_dialed(cx, conn, dial_no, addr))
     }
 
-    pub(super) fn on_dial_failed(&mut self, log: LogId, reason: String) -> Result<(), StoreError> {
+    pub(super) fn on_dial_failed(&mut self, log: LogId, reason: &str) -> Result<(), StoreError> {
         self.with_session(log, |session, cx| {
             session.on_dial_failed(cx, reason);
             Ok(())
@@ -156,33 +159,37 @@ impl Core {
     }
 
     pub(super) fn on_peer_lost(&mut self, conn: ConnId) -> Result<(), StoreError> {
-        match self.conns.remove(&conn) {
-            Some(log) => self.with_session(log, |session, cx| {
-                session.on_lost(cx, conn);
-                Ok(())
-            }),
-            None => Ok(()),
+        let Some(log) = self.conns.remove(&conn) else { return Ok(()) };
+        let Some(session) = self.sessions.get_mut(&log) else { return Ok(()) };
+        session.on_lost(&mut cx!(self), conn);
+        self.forget_blank(log)
+    }
+
+    /// Somebody called and said nothing: there is nothing to remember.
+    pub(super) fn forget_blank(&mut self, log: LogId) -> Result<(), StoreError> {
+        if self.sessions.get(&log).is_some_and(PeerSession::is_blank) {
+            self.sessions.remove(&log);
+            self.store.drop_log(log)?;
         }
+        Ok(())
     }
 
     /// Gives open sessions a number, and takes it back from those that have ended and were read to the end.
     pub(super) fn renumber(&mut self) -> Result<(), StoreError> {
-        let is_open = |session: &PeerSession| session.is_open();
         let keeps = |session: &PeerSession| session.is_open() || session.log.unread() > 0;
         let number = |session: &PeerSession| session.log.row.number;
-        let changing = |(_, session): &(&LogId, &PeerSession)| match number(session) {
-            None => is_open(session),
-            Some(_) => !keeps(session),
-        };
-        let changing: Vec<LogId> = self.sessions.iter().filter(changing).map(|(log, _)| *log).collect();
-        for log in changing {
-            let taken = self.sessions.values().filter_map(number).collect();
+        let changing =
+            self.sessions.iter().filter(|(_, session)| keeps(session) != number(session).is_some());
+        for log in changing.map(|(log, _)| *log).collect::<Vec<_>>() {
+            let taken: BTreeSet<SessionNo> = self.sessions.values().filter_map(number).collect();
             let Some(session) = self.sessions.get_mut(&log) else { continue };
-            let free = lowest_free(&taken);
-            if let Some(row) = session.row() {
+            if keeps(session) && taken.len() >= MAX_SESSIONS {
+                continue; // gets one as soon as one is free
+            }
+            if let Some(row) = session.row(self.pins.trust_in(&session.peer())) {
                 self.versions.retire(row);
             }
-            session.log.row.number = is_open(session).then_some(free);
+            session.log.row.number = keeps(session).then(|| lowest_free(&taken));
             session.log.save(&mut self.store)?;
         }
         Ok(())

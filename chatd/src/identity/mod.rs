@@ -1,5 +1,6 @@
 //! Who a daemon or a lobby is: one Ed25519 key pair, kept in one file.
 
+mod code;
 mod file;
 
 use std::fmt;
@@ -13,6 +14,8 @@ use ring::rand::SystemRandom;
 use ring::signature::Ed25519KeyPair;
 
 use crate::link::tls::Configs;
+
+pub use code::code;
 
 /// An Ed25519 key pair with the TLS settings made from it. `Debug` shows the public key only.
 pub struct Identity {

@@ -7,9 +7,11 @@ use futures_util::{SinkExt, StreamExt};
 use interprocess::local_socket::tokio::Stream;
 use proto::frame::{Codec, FrameError};
 use proto::hello::Versions;
-use proto::ipc::{Call, CallError, ErrorCode, Hit, Range, Reply, SessionRef, ToClient, ToDaemon};
+use proto::ipc::{Call, CallError, Changes, ErrorCode, Hit, Range, Reply, SessionRef, ToClient, ToDaemon};
+use proto::name::Name;
 use tokio::io::{ReadHalf, WriteHalf};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::spawn_blocking;
 use tokio::time::{Duration, timeout};
 use tokio_util::codec::{FramedRead, FramedWrite};
 use tokio_util::sync::CancellationToken;
@@ -17,12 +19,15 @@ use tracing::{debug, info};
 
 use super::Context;
 use crate::daemon::{Event, Place, Stop};
+use crate::identity::{code, fingerprint};
 use crate::store::{LogId, Progress, StoreError};
 
 /// Answers that wait to be written. A client that does not read has its next question wait.
 const QUEUE: usize = 16;
 /// Time for the hello.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
+/// Most rows in one message of changes.
+const ROWS: usize = 64;
 /// Most words of one search.
 const MAX_WORDS: usize = 16;
 
@@ -44,10 +49,11 @@ pub(super) async fn run(stream: Stream, context: Context, shutdown: Cancellation
     }
     let (queue, waiting) = mpsc::channel(QUEUE);
     let watch = Arc::new(Notify::new());
+    let (busy, mut is_busy) = watch::channel(false);
     let ended = tokio::select! {
-        () = read_all(requests, &context, queue.clone(), Arc::clone(&watch)) => "the client left",
+        () = read_all(requests, &context, queue.clone(), Arc::clone(&watch), busy) => "the client left",
         () = tell_changes(&context, queue, &watch) => "the core is gone",
-        outcome = write_all(answers, waiting, &context, &shutdown) => match outcome {
+        outcome = write_all(answers, waiting, &context, &shutdown, &mut is_busy) => match outcome {
             Ok(()) => "the daemon stops",
             Err(_) => "the client takes nothing",
         },
@@ -77,28 +83,35 @@ async fn greet(requests: &mut Requests, answers: &mut Answers) -> Result<bool, F
     }
 }
 
+/// Answers question by question. `busy` while one has no answer in the queue yet.
 async fn read_all(
     mut requests: Requests,
     context: &Context,
     queue: mpsc::Sender<ToClient>,
     watch: Arc<Notify>,
+    busy: watch::Sender<bool>,
 ) {
     while let Some(request) = requests.next().await {
+        busy.send_replace(true);
         let (id, reply) = match request {
             Ok(ToDaemon::Request { id, call: Call::Watch }) => {
                 watch.notify_one();
                 (id, Reply::Done)
             }
-            Ok(ToDaemon::Request { id, call }) => match answer(call, context).await {
-                Ok(reply) => (id, reply),
-                Err(CoreGone) => return std::future::pending().await, // the goodbye is on its way
-            },
+            Ok(ToDaemon::Request { id, call }) => {
+                let Ok(reply) = answer(call, context).await else {
+                    busy.send_replace(false);
+                    return std::future::pending().await; // the goodbye is on its way
+                };
+                (id, reply)
+            }
             Ok(ToDaemon::Hello { .. }) => return debug!("a second hello"),
             Err(error) => return debug!(%error, "a request could not be read"),
         };
         if queue.send(ToClient::Reply { id, reply }).await.is_err() {
             return;
         }
+        busy.send_replace(false);
     }
 }
 
@@ -106,6 +119,7 @@ async fn answer(call: Call, context: &Context) -> Result<Reply, CoreGone> {
     match call {
         Call::Read { session, range, limit } => read(session, range, limit, context).await,
         Call::Search { words, limit } => search(&words, limit, context).await,
+        Call::Verify { name } => verify(name, context).await,
         call => ask(context, |reply| Event::Call(call, reply)).await,
     }
 }
@@ -130,6 +144,17 @@ async fn read(session: SessionRef, range: Range, limit: u32, context: &Context) 
         }
         Err(error) => failed(&error),
     })
+}
+
+async fn verify(name: Name, context: &Context) -> Result<Reply, CoreGone> {
+    let known = match ask(context, |reply| Event::Known(name, reply)).await? {
+        Ok(known) => known,
+        Err(error) => return Ok(Reply::Error(error)),
+    };
+    let (me, key) = (context.me, known.key);
+    // Thousands of rounds: not where others wait.
+    let code = spawn_blocking(move || code(&me, &key)).await.map_err(|_| CoreGone)?;
+    Ok(Reply::Code { name: known.name, fingerprint: fingerprint(&key), trust: known.trust, code })
 }
 
 async fn search(words: &str, limit: u32, context: &Context) -> Result<Reply, CoreGone> {
@@ -174,9 +199,10 @@ async fn tell_changes(context: &Context, queue: mpsc::Sender<ToClient>, watch: &
         let Ok((version, changes)) = ask(context, |reply| Event::Changes(since, reply)).await else {
             return std::future::pending().await; // the goodbye is on its way
         };
-        let nothing = changes.daemon.is_none() && changes.sessions.is_empty() && changes.closed.is_empty();
-        if !nothing && queue.send(ToClient::Changed(Box::new(changes))).await.is_err() {
-            return;
+        for part in parts(changes) {
+            if queue.send(ToClient::Changed(Box::new(part))).await.is_err() {
+                return;
+            }
         }
         since = version;
         if seen.changed().await.is_err() {
@@ -185,12 +211,27 @@ async fn tell_changes(context: &Context, queue: mpsc::Sender<ToClient>, watch: &
     }
 }
 
-/// Writes what waits; says goodbye when the daemon stops.
+/// Changes in parts that each fit into a frame, none where nothing changed. Numbers that are free again come last.
+fn parts(changes: Changes) -> impl Iterator<Item = Changes> {
+    let Changes { mut daemon, sessions, mut closed } = changes;
+    let mut sessions = sessions.into_iter().peekable();
+    std::iter::from_fn(move || {
+        let rows: Vec<_> = sessions.by_ref().take(ROWS).collect();
+        let closed = if sessions.peek().is_none() { std::mem::take(&mut closed) } else { Vec::new() };
+        let part = Changes { daemon: daemon.take(), sessions: rows, closed };
+        let nothing = part.daemon.is_none() && part.sessions.is_empty() && part.closed.is_empty();
+        (!nothing).then_some(part)
+    })
+}
+
+/// Writes what waits; says goodbye when the daemon stops, after the answer that is still on its way: it may be the
+/// one to `quit`.
 async fn write_all(
     mut answers: Answers,
     mut waiting: mpsc::Receiver<ToClient>,
     context: &Context,
     shutdown: &CancellationToken,
+    is_busy: &mut watch::Receiver<bool>,
 ) -> Result<(), FrameError> {
     loop {
         tokio::select! {
@@ -206,8 +247,23 @@ async fn write_all(
         }
         SinkExt::<&ToClient>::flush(&mut answers).await?;
     }
+    loop {
+        tokio::select! {
+            biased;
+            Some(message) = waiting.recv() => answers.feed(&message).await?,
+            () = idle(is_busy) => break,
+        }
+    }
+    while let Ok(message) = waiting.try_recv() {
+        answers.feed(&message).await?;
+    }
     let quit = context.seen.borrow().stop == Some(Stop::Quit);
     answers.send(&ToClient::Goodbye { quit }).await
+}
+
+/// Until no question waits for its answer, or nobody asks any more.
+async fn idle(is_busy: &mut watch::Receiver<bool>) {
+    is_busy.wait_for(|busy| !*busy).await.ok();
 }
 
 /// A watching client, counted as long as it lives.

@@ -18,6 +18,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long the last messages to clients may take when the daemon stops.
 const DRAIN: Duration = Duration::from_secs(1);
 
+/// Longest path of a socket, in bytes: what every Unix has room for.
+const MAX_PATH: usize = 103;
+
 /// Why the local socket could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
@@ -27,6 +30,10 @@ pub enum ListenError {
     /// What is there is no socket; it is left alone.
     #[error("{} is in the way and is not a socket: move it away", .0.display())]
     NotASocket(PathBuf),
+    /// The system has no room for such a path.
+    #[error("the path of the socket is too long, {} bytes of at most {MAX_PATH}: name a shorter folder with \
+        --runtime-dir ({})", .0.as_os_str().len(), .0.display())]
+    TooLong(PathBuf),
     /// The system refused.
     #[error("cannot listen on {}: {source}", path.display())]
     Io {
@@ -83,6 +90,9 @@ impl Server {
 /// Binds a socket for this user, as [`Server::bind`] does.
 pub(crate) async fn bind(path: &Path) -> Result<Listener, ListenError> {
     let failed = |source| ListenError::Io { path: path.to_owned(), source };
+    if path.as_os_str().len() > MAX_PATH {
+        return Err(ListenError::TooLong(path.to_owned()));
+    }
     remove_stale(path).await?;
     let name = path.to_fs_name::<GenericFilePath>().map_err(failed)?;
     let options = ListenerOptions::new().name(name);
@@ -136,4 +146,42 @@ pub(crate) fn is_same_user(stream: &Stream) -> bool {
 #[cfg(not(unix))]
 pub(crate) fn is_same_user(_: &Stream) -> bool {
     true
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_socket_is_its_owners_alone() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let path = dir.path().join("a.sock");
+        let _server = Server::bind(&path).await.expect("binds");
+        let mode = std::fs::metadata(&path).expect("socket").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[tokio::test]
+    async fn a_socket_left_behind_is_replaced_and_a_living_one_is_not() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let path = dir.path().join("a.sock");
+        let living = UnixListener::bind(&path).expect("binds");
+        assert!(matches!(Server::bind(&path).await, Err(ListenError::InUse(_))));
+        drop(living); // std leaves the file
+        Server::bind(&path).await.expect("replaces");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_socket_is_left_alone() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let path = dir.path().join("a.sock");
+        std::fs::write(&path, "mine").expect("writes");
+        assert!(matches!(Server::bind(&path).await, Err(ListenError::NotASocket(_))));
+        assert_eq!(std::fs::read_to_string(&path).expect("there"), "mine");
+        let long = dir.path().join("x".repeat(120));
+        assert!(matches!(Server::bind(&long).await, Err(ListenError::TooLong(_))));
+    }
 }

@@ -39,7 +39,7 @@ pub enum LinkError {
     #[error("the TLS handshake failed: {0}")]
     Handshake(#[source] io::Error),
     /// The handshake was not over in [`HANDSHAKE_TIMEOUT`].
-    #[error("the TLS handshake took longer than {} s", HANDSHAKE_TIMEOUT.as_secs())]
+    #[error("the handshake took longer than {} s", HANDSHAKE_TIMEOUT.as_secs())]
     HandshakeTimeout,
     /// The other side has another key than the one that was asked for.
     #[error(

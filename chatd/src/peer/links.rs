@@ -15,6 +15,9 @@ use super::send::Sending;
 use super::{ConnId, Cx, Output, PeerSession};
 use crate::store::StoreError;
 
+/// How long both sides rest when the peer's key is in use on two machines.
+const TORN_WAIT_MS: u64 = 60_000;
+
 /// One connection of a session.
 #[derive(Debug)]
 pub(super) struct Link {
@@ -88,7 +91,7 @@ impl PeerSession {
         if hello.port != 0 {
             self.learn(cx, &[SocketAddr::new(from, hello.port)])?;
         }
-        self.note(conn, hello);
+        self.note(cx, conn, hello);
         self.greet(cx, conn, 0);
         self.settle(cx, conn, hello)
     }
@@ -105,7 +108,7 @@ impl PeerSession {
         };
         match message {
             PeerMessage::Hello(hello) if link.mine && link.instance.is_none() => {
-                self.note(conn, &hello);
+                self.note(cx, conn, &hello);
                 self.settle(cx, conn, &hello)
             }
             PeerMessage::Bye { code, retry_after_ms } => {
@@ -131,7 +134,7 @@ impl PeerSession {
 
     /// A connection is gone.
     pub fn on_lost(&mut self, cx: &mut Cx<'_>, conn: ConnId) {
-        self.forget(cx, conn, None);
+        self.forget(cx, conn);
     }
 
     fn greet(&mut self, cx: &mut Cx<'_>, conn: ConnId, dial_no: u64) {
@@ -155,7 +158,9 @@ impl PeerSession {
         cx.outputs.push(Output::Send(conn, PeerMessage::Hello(Box::new(hello))));
     }
 
-    fn note(&mut self, conn: ConnId, hello: &Hello) {
+    fn note(&mut self, cx: &Cx<'_>, conn: ConnId, hello: &Hello) {
+        self.instances.seen(cx.now.mono, hello.instance);
+        self.claim = Some(hello.name.clone());
         if let Some(link) = self.links.get_mut(&conn) {
             link.instance = Some(hello.instance);
         }
@@ -170,6 +175,14 @@ impl PeerSession {
 
     /// Both hellos are exchanged on `conn`: does it carry the session, or does the one that does stay?
     fn settle(&mut self, cx: &mut Cx<'_>, conn: ConnId, hello: &Hello) -> Result<(), StoreError> {
+        if self.instances.is_torn(cx.now.mono) {
+            let bye = PeerMessage::Bye { code: ByeCode::Busy, retry_after_ms: TORN_WAIT_MS };
+            cx.outputs.extend([Output::Send(conn, bye), Output::Close(conn)]);
+            self.forget(cx, conn);
+            let wait = Duration::from_millis(TORN_WAIT_MS);
+            self.hold_off(cx, "the peer's key is in use on two machines: one of them must stop", wait);
+            return Ok(());
+        }
         if let Some(active) = self.active.filter(|active| *active != conn) {
             if !self.wins(cx, conn, active) {
                 self.drop_link(cx, conn, ByeCode::Superseded);
@@ -179,7 +192,7 @@ impl PeerSession {
             self.drop_link(cx, active, ByeCode::Superseded);
         }
         self.active = Some(conn);
-        self.came_up();
+        self.came_up(cx);
         self.resume(cx, conn, hello.inbound)
     }
 
@@ -209,14 +222,19 @@ impl PeerSession {
         let reason = match code {
             ByeCode::Superseded | ByeCode::Conflict | ByeCode::Done | ByeCode::Quit => None,
             ByeCode::Busy => Some("the other daemon is busy"),
-            ByeCode::Version => Some("the other daemon speaks another version of the protocol"),
+            ByeCode::Version => {
+                Some("the other daemon speaks another version of the protocol: update the older one")
+            }
             ByeCode::Refused => Some("the other daemon does not take this session"),
             ByeCode::Protocol | ByeCode::Other => Some("the other daemon ended the connection"),
         };
-        self.forget(cx, conn, Some(retry_after).filter(|wait| !wait.is_zero()));
+        self.forget(cx, conn);
         cx.outputs.push(Output::Close(conn));
-        if let Some(reason) = reason.filter(|_| self.links.is_empty() && retry_after.is_zero()) {
-            self.hold_off(cx, reason);
+        if let Some(reason) = reason.filter(|_| self.links.is_empty()) {
+            self.hold_off(cx, reason, retry_after);
+            if code == ByeCode::Refused {
+                self.was_refused();
+            }
         }
     }
 
@@ -224,9 +242,9 @@ impl PeerSession {
     pub(super) fn drop_link(&mut self, cx: &mut Cx<'_>, conn: ConnId, code: ByeCode) {
         cx.outputs.push(Output::Send(conn, PeerMessage::Bye { code, retry_after_ms: 0 }));
         cx.outputs.push(Output::Close(conn));
-        self.forget(cx, conn, None);
+        self.forget(cx, conn);
         if code == ByeCode::Protocol {
-            self.hold_off(cx, "the other daemon broke the rules of the protocol");
+            self.hold_off(cx, "the other daemon broke the rules of the protocol", Duration::ZERO);
         }
     }
 
@@ -238,7 +256,7 @@ impl PeerSession {
         }
     }
 
-    fn forget(&mut self, cx: &mut Cx<'_>, conn: ConnId, wait: Option<Duration>) {
+    fn forget(&mut self, cx: &mut Cx<'_>, conn: ConnId) {
         if self.links.remove(&conn).is_none() {
             return;
         }
@@ -249,7 +267,7 @@ impl PeerSession {
             self.active = None;
         }
         if self.links.is_empty() {
-            self.went_down(cx, wait);
+            self.went_down(cx);
         }
     }
 

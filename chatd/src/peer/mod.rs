@@ -8,6 +8,7 @@
 
 mod backoff;
 pub mod chain;
+mod instances;
 mod links;
 pub mod net;
 mod receive;

@@ -1,15 +1,15 @@
 //! The sockets of private sessions: dials, accepts, and carries messages both ways. Knows nothing of sessions.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use proto::ids::Key;
-use proto::peer::{ALPN, PeerMessage};
+use proto::peer::{ALPN, Hello, PeerMessage};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -28,6 +28,8 @@ use crate::store::LogId;
 const QUEUE: usize = 1024;
 /// Connections whose other end has not proven a key yet; more are closed at once.
 const MAX_STRANGERS: usize = 128;
+/// Connections that others have made; more are closed at once.
+const MAX_ACCEPTED: usize = 512;
 /// Time for one TCP connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -40,6 +42,7 @@ pub struct PeerNet {
     queues: Mutex<HashMap<ConnId, mpsc::Sender<PeerMessage>>>,
     last_conn: AtomicU64,
     strangers: Arc<Semaphore>,
+    accepted: Arc<Semaphore>,
     tasks: TaskTracker,
     /// The tasks of the connections alone: they end when all that was put on them is written.
     conns: TaskTracker,
@@ -60,6 +63,7 @@ impl PeerNet {
             queues: Mutex::default(),
             last_conn: AtomicU64::new(0),
             strangers: Arc::new(Semaphore::new(MAX_STRANGERS)),
+            accepted: Arc::new(Semaphore::new(MAX_ACCEPTED)),
             tasks,
             conns: TaskTracker::new(),
             shutdown,
@@ -94,7 +98,7 @@ impl PeerNet {
         let work = async move {
             let event = match net.reach(key, &addrs).await {
                 Ok((addr, incoming, outgoing)) => {
-                    let conn = net.register(incoming, outgoing, true);
+                    let conn = net.register(incoming, outgoing, Side::Dialed);
                     Event::PeerDialed { log, dial_no, conn, addr }
                 }
                 Err(reason) => Event::PeerDialFailed { log, reason },
@@ -141,17 +145,24 @@ impl PeerNet {
         loop {
             let accepted = self.shutdown.run_until_cancelled(socket::accept_with_backoff(&listener)).await;
             let Some((stream, from)) = accepted else { return };
-            let Ok(permit) = Arc::clone(&self.strangers).try_acquire_owned() else {
-                debug!(%from, "too many unproven connections: closing this one");
+            let (Ok(stranger), Ok(accepted)) = (
+                Arc::clone(&self.strangers).try_acquire_owned(),
+                Arc::clone(&self.accepted).try_acquire_owned(),
+            ) else {
+                debug!(%from, "too many connections: closing this one");
                 continue;
             };
             let net = Arc::clone(&self);
             let span = info_span!("peer", %from);
             let work = async move {
-                let greeted = timeout(HANDSHAKE_TIMEOUT, net.greet(stream, from.ip())).await;
-                drop(permit);
+                let greeted = timeout(HANDSHAKE_TIMEOUT, net.greet(stream)).await;
+                drop(stranger);
                 match greeted {
-                    Ok(Ok(())) => {}
+                    Ok(Ok((key, hello, incoming, outgoing))) => {
+                        let conn = net.register(incoming, outgoing, Side::Accepted(accepted));
+                        let event = Event::PeerAccepted { conn, key, from: from.ip(), hello };
+                        net.events.send(event).await.ok(); // the core is gone only at the very end
+                    }
                     Ok(Err(error)) => debug!(%error, "a connection came to nothing"),
                     Err(_) => debug!("a connection said no hello in time"),
                 }
@@ -161,37 +172,35 @@ impl PeerNet {
         }
     }
 
-    async fn greet(self: &Arc<Self>, stream: TcpStream, from: IpAddr) -> Result<(), LinkError> {
+    async fn greet(
+        &self,
+        stream: TcpStream,
+    ) -> Result<(Key, Box<Hello>, Incoming<PeerMessage>, Outgoing), LinkError> {
         let (stream, key) = accept(stream, &self.identity, ALPN).await?;
         let (mut incoming, outgoing) = split(stream);
         let PeerMessage::Hello(hello) = incoming.next().await? else {
             return Err(LinkError::Closed);
         };
         incoming.accept_hello();
-        let conn = self.register(incoming, outgoing, false);
-        self.events.send(Event::PeerAccepted { conn, key, from, hello }).await.ok();
-        Ok(())
+        Ok((key, hello, incoming, outgoing))
     }
 
-    fn register(
-        self: &Arc<Self>,
-        incoming: Incoming<PeerMessage>,
-        outgoing: Outgoing,
-        dialed: bool,
-    ) -> ConnId {
+    fn register(self: &Arc<Self>, incoming: Incoming<PeerMessage>, outgoing: Outgoing, side: Side) -> ConnId {
         let conn = ConnId(self.last_conn.fetch_add(1, Ordering::Relaxed) + 1);
         let (queue, waiting) = mpsc::channel(QUEUE);
         self.queues.lock().unwrap_or_else(PoisonError::into_inner).insert(conn, queue.clone());
         let net = Arc::clone(self);
         let span = info_span!("conn", id = conn.0);
         let work = async move {
-            let reads = read(conn, incoming, queue.downgrade(), net.events.clone(), dialed);
+            let reads =
+                read(conn, incoming, queue.downgrade(), net.events.clone(), matches!(side, Side::Dialed));
             drop(queue);
             let error = tokio::select! {
                 error = reads => error,
                 outcome = write(outgoing, waiting) => outcome.err().unwrap_or(LinkError::Closed),
                 () = net.shutdown.cancelled() => LinkError::Closed,
             };
+            drop(side);
             debug!(%error, "connection ended");
             net.close(conn);
             net.events.send(Event::PeerLost(conn)).await.ok();
@@ -199,6 +208,13 @@ impl PeerNet {
         self.conns.spawn(work.instrument(span));
         conn
     }
+}
+
+/// Who made a connection. One that was accepted holds its place among those until it ends.
+#[derive(Debug)]
+enum Side {
+    Dialed,
+    Accepted(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit),
 }
 
 /// Carries what comes to the core; answers and asks whether the other side is there.
@@ -209,6 +225,7 @@ async fn read(
     events: mpsc::Sender<Event>,
     mut awaits_hello: bool,
 ) -> LinkError {
+    let hello_by = Instant::now() + HANDSHAKE_TIMEOUT;
     let mut ping_at = Instant::now() + PING_AFTER;
     loop {
         let message = tokio::select! {
@@ -216,6 +233,7 @@ async fn read(
                 Ok(message) => message,
                 Err(error) => return error,
             },
+            () = sleep_until(hello_by), if awaits_hello => return LinkError::HandshakeTimeout,
             () = sleep_until(ping_at) => {
                 ping_at = Instant::now() + PING_AFTER;
                 if let Some(queue) = queue.upgrade().filter(|_| incoming.heard().elapsed() >= PING_AFTER / 2) {

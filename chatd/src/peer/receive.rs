@@ -37,8 +37,15 @@ impl PeerSession {
         chain: &Chain,
     ) -> Result<(), StoreError> {
         let shared = from > Pos::START && self.in_chain(cx, from.prev())?.as_ref() == Some(chain);
-        let newer = self.log.row.in_epoch.is_none_or(|mine| mine.n < epoch.n);
-        if !shared || !(newer || self.log.row.in_epoch == Some(epoch)) {
+        let mine = self.log.row.in_epoch;
+        // Who has no entry adopts any numbering: there is nothing that it could contradict.
+        let newer =
+            mine.is_none_or(|mine| mine.n < epoch.n) || (self.inbound.is_none() && mine != Some(epoch));
+        if self.links.get(&conn).is_some_and(|link| link.expects.is_some()) {
+            self.drop_link(cx, conn, ByeCode::Protocol);
+            return Ok(());
+        }
+        if !shared || !(newer || mine == Some(epoch)) {
             // An honest race: the next hello sorts it out.
             self.drop_link(cx, conn, ByeCode::Conflict);
             return Ok(());
@@ -113,18 +120,18 @@ impl PeerSession {
         let before = self.in_chain(cx, pos.prev())?.ok_or(StoreError::Broken("list of positions"))?;
         let chain = chain::extend(&before, mid, kind, at, &text, seen);
         // The id decides whether the entry is new, the position only where it stands in their list.
-        let seq = if let Some(seq) = cx.store.find(self.log.id(), &self.peer, mid)? {
+        let known = cx.store.find(self.log.id(), &self.peer, mid)?;
+        let seq = if let Some(seq) = known {
             seq
         } else {
             let author = Author::Person(self.peer, self.name().clone());
             let seen = (kind == EntryKind::Closed).then_some(seen);
-            let entry = NewEntry { author, mid, kind, at, text, seen };
-            self.log.append_other(cx.store, &entry)?
+            self.log.append_other(cx.store, &NewEntry { author, mid, kind, at, text, seen })?
         };
         let row = InRow { pos, seq, mid, chain };
         cx.store.push_in(self.log.id(), row)?;
         self.inbound = Some(row);
-        self.fold_theirs(cx, kind, pos, seen)
+        if known.is_none() { self.fold_theirs(cx, kind, pos, seen) } else { Ok(()) }
     }
 
     /// Acknowledges what this step has taken; goes out after its commit.

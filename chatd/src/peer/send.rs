@@ -34,6 +34,8 @@ pub(super) enum Sending {
         flying: VecDeque<usize>,
         /// Their sum.
         flying_bytes: usize,
+        /// The next entry is too long for what the window has left: nothing to read before an acknowledgement.
+        full: bool,
     },
 }
 
@@ -57,13 +59,20 @@ impl PeerSession {
         let Some(has) = has else {
             return self.start(cx, conn, Pos(1));
         };
+        if has.next == Pos::START {
+            self.drop_link(cx, conn, ByeCode::Protocol);
+            return Ok(());
+        }
         let mine = self.log.row.epoch;
         let vouched = self.vouches(cx, has.next.prev(), &has.chain)?;
         let known_numbering = has.epoch == mine && vouched;
         let older_numbering = has.epoch.n < mine.n;
         if !known_numbering && !older_numbering {
             // It has entries that I do not know under my numbering: I have lost them (a restored backup).
-            self.rotate(cx, has.epoch.n, Some(conn))?;
+            if !self.rotate(cx, has.epoch.n, Some(conn))? {
+                self.drop_link(cx, conn, ByeCode::Protocol);
+                return Ok(());
+            }
         }
         if vouched {
             self.acked_to(has.next.prev());
@@ -94,8 +103,13 @@ impl PeerSession {
             return Ok(());
         };
         if let Some(link) = self.links.get_mut(&conn) {
-            link.sending =
-                Sending::Started { next: from, acked: from.prev(), flying: VecDeque::new(), flying_bytes: 0 };
+            link.sending = Sending::Started {
+                next: from,
+                acked: from.prev(),
+                flying: VecDeque::new(),
+                flying_bytes: 0,
+                full: false,
+            };
             let epoch = self.log.row.epoch;
             cx.outputs.push(Output::Send(conn, PeerMessage::Start { epoch, from, chain }));
         }
@@ -107,16 +121,17 @@ impl PeerSession {
         let Some(conn) = self.active else { return Ok(()) };
         let (id, head) = (self.log.id(), self.log.out().0);
         let Some(link) = self.links.get_mut(&conn) else { return Ok(()) };
-        let Sending::Started { next, acked, flying, flying_bytes } = &mut link.sending else {
+        let Sending::Started { next, acked, flying, flying_bytes, full } = &mut link.sending else {
             return Ok(());
         };
-        while *next <= head {
+        while *next <= head && !*full {
             let room = WINDOW_ENTRIES.saturating_sub(next.0 - 1 - acked.0).min(READ_ENTRIES);
             if room == 0 || *flying_bytes >= WINDOW_BYTES {
                 break;
             }
             for row in cx.store.out_rows(id, *next, room)? {
                 if *flying_bytes > 0 && *flying_bytes + row.text.len() > WINDOW_BYTES {
+                    *full = true;
                     return Ok(());
                 }
                 flying.push_back(row.text.len());
@@ -144,10 +159,11 @@ impl PeerSession {
             return Ok(());
         }
         let Some(link) = self.links.get_mut(&conn) else { return Ok(()) };
-        if let Sending::Started { next, acked, flying, flying_bytes } = &mut link.sending {
+        if let Sending::Started { next, acked, flying, flying_bytes, full } = &mut link.sending {
             while *acked < ack_next.prev() && acked.next() < *next {
                 *acked = acked.next();
                 *flying_bytes -= flying.pop_front().unwrap_or(0);
+                *full = false;
             }
         }
         self.acked_to(ack_next.prev());
@@ -162,14 +178,16 @@ impl PeerSession {
         }
     }
 
-    /// Gives my list a new numbering. On disk before any frame shows it.
-    fn rotate(&mut self, cx: &mut Cx<'_>, over: u32, keep: Option<ConnId>) -> Result<(), StoreError> {
-        let n = self.log.row.epoch.n.max(over).saturating_add(1);
+    /// Gives my list a new numbering. On disk before any frame shows it. `false`: there is no greater number.
+    fn rotate(&mut self, cx: &mut Cx<'_>, over: u32, keep: Option<ConnId>) -> Result<bool, StoreError> {
+        let Some(n) = self.log.row.epoch.n.max(over).checked_add(1) else {
+            return Ok(false);
+        };
         self.log.row.epoch = Epoch { n, r: EpochTag(cx.rng.random()) };
         self.log.row.acked = Pos::START;
         self.log.save(cx.store)?;
         self.drop_others(cx, keep, ByeCode::Conflict);
-        Ok(())
+        Ok(true)
     }
 
     /// My chain at a position; `None` past the end.

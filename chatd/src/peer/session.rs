@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use proto::ids::{Key, Mid, Pos, Seq, WallMs};
-use proto::ipc::{EntryKind, Mode, Path, Peer, SessionRow, SessionState};
+use proto::ipc::{EntryKind, Mode, Path, Peer, SessionRow, SessionState, Trust};
 use proto::limits::MAX_ADDRS;
 use proto::name::Name;
 use rand::RngExt;
 
+use super::instances::Instances;
 use super::links::{Latest, Link};
 use super::{Backoff, ConnId, Cx, Output};
 use crate::identity::fingerprint;
@@ -22,6 +23,12 @@ const FIRST_RETRY: Duration = Duration::from_millis(200);
 const RETRY_BASE: Duration = Duration::from_millis(500);
 /// Longest wait after a failed dial.
 const RETRY_CAP: Duration = Duration::from_secs(30);
+/// A connection that held so long was good.
+const HEALTHY: Duration = Duration::from_secs(30);
+/// Longest wait that the other side can ask for.
+const LONGEST_WAIT: Duration = Duration::from_mins(10);
+/// Longest reason shown, in characters.
+const MAX_TROUBLE: usize = 160;
 /// Own entries that may wait for a peer who is away.
 pub const MAX_QUEUED: u64 = 100_000;
 
@@ -32,6 +39,8 @@ pub struct PeerSession {
     pub log: Log,
     pub(super) peer: Key,
     name: Name,
+    /// What the other side calls itself on its newest connection.
+    pub(super) claim: Option<Name>,
     /// Positions of my OPENs and CLOSEs that may be unacknowledged: a person counts only messages as queued.
     notes: Vec<Pos>,
     pub(super) inbound: Option<InRow>,
@@ -44,9 +53,14 @@ pub struct PeerSession {
     /// A connection on which an acknowledgement is due.
     pub(super) ack_due: Option<ConnId>,
     pub(super) row_stale: bool,
+    pub(super) instances: Instances,
     retry: Backoff,
     retry_at: Duration,
     dialing: bool,
+    /// Since when a connection carries the session.
+    up_since: Option<Duration>,
+    /// The other side does not want the session: no dial until the person does something about it.
+    refused: bool,
     trouble: Option<String>,
 }
 
@@ -62,6 +76,7 @@ impl PeerSession {
             log: Log::load(row, me, store)?,
             peer,
             name,
+            claim: None,
             notes,
             inbound,
             links: BTreeMap::new(),
@@ -72,8 +87,11 @@ impl PeerSession {
             ack_due: None,
             row_stale: false,
             retry: Backoff::new(RETRY_BASE, RETRY_CAP),
+            instances: Instances::default(),
             retry_at: Duration::ZERO,
             dialing: false,
+            up_since: None,
+            refused: false,
             trouble: None,
         }))
     }
@@ -86,6 +104,11 @@ impl PeerSession {
     /// The name of the other side.
     pub fn name(&self) -> &Name {
         &self.name
+    }
+
+    /// What the other side calls itself; `None` before it has said anything in this run.
+    pub fn claim(&self) -> Option<&Name> {
+        self.claim.as_ref()
     }
 
     /// Calls the other side something else from now on.
@@ -115,9 +138,20 @@ impl PeerSession {
         self.log.out().0.0.saturating_sub(self.log.row.acked.0)
     }
 
+    /// Own messages that are not on the other side's disk.
+    pub fn queued_texts(&self) -> u64 {
+        let notes = self.notes.iter().filter(|pos| **pos > self.log.row.acked).count() as u64;
+        self.queued().saturating_sub(notes)
+    }
+
     /// How far own entries have come.
     pub fn progress(&self) -> Progress {
         Progress { sent: self.sent_to(), delivered: self.log.row.acked }
+    }
+
+    /// Nothing was ever said in it, and nobody is connected.
+    pub fn is_blank(&self) -> bool {
+        self.log.head() == Seq::START && self.links.is_empty() && !self.dialing
     }
 
     /// The person opens the session.
@@ -126,6 +160,7 @@ impl PeerSession {
         let (_, pos) = self.log.append_own(cx.store, &entry)?;
         self.note_own(pos);
         self.log.row.my_open = Some(pos);
+        self.refused = false;
         self.folded(cx)?;
         self.poke(cx);
         Ok(())
@@ -165,6 +200,7 @@ impl PeerSession {
         let author = Author::Person(cx.me.key, cx.me.name.clone());
         let entry = NewEntry { author, mid, kind: EntryKind::Text, at, text, seen: None };
         let place = self.log.append_own(cx.store, &entry)?;
+        self.refused = false;
         self.poke(cx);
         Ok(place)
     }
@@ -206,7 +242,7 @@ impl PeerSession {
 
     /// Something gives hope to reach the peer: do not wait for the next try.
     pub fn poke(&mut self, cx: &mut Cx<'_>) {
-        if self.active.is_none() {
+        if self.active.is_none() && !self.instances.is_torn(cx.now.mono) {
             self.retry_at = self.retry_at.min(cx.now.mono);
         }
     }
@@ -225,11 +261,9 @@ impl PeerSession {
     }
 
     /// A dial came to nothing.
-    pub fn on_dial_failed(&mut self, cx: &mut Cx<'_>, reason: String) {
+    pub fn on_dial_failed(&mut self, cx: &mut Cx<'_>, reason: &str) {
         self.dialing = false;
-        self.trouble = Some(reason);
-        self.log.changed = true;
-        self.retry_at = cx.now.mono + self.retry.next(cx.rng);
+        self.hold_off(cx, reason, Duration::ZERO);
     }
 
     /// The dial is over: a connection stands.
@@ -238,25 +272,38 @@ impl PeerSession {
     }
 
     /// A connection carries the session from now on.
-    pub(super) fn came_up(&mut self) {
+    pub(super) fn came_up(&mut self, cx: &Cx<'_>) {
         self.trouble = None;
+        self.refused = false;
         self.log.changed = true;
-        self.retry.reset();
+        self.up_since.get_or_insert(cx.now.mono);
     }
 
-    /// No connection carries the session any more.
-    pub(super) fn went_down(&mut self, cx: &mut Cx<'_>, wait: Option<Duration>) {
+    /// No connection is left. One that held was lost, and the other side is probably still there; after one that did not
+    /// hold the waits go on growing.
+    pub(super) fn went_down(&mut self, cx: &mut Cx<'_>) {
         self.log.changed = true;
-        let wait = wait.unwrap_or_else(|| FIRST_RETRY.mul_f64(cx.rng.random::<f64>()));
+        let held = self.up_since.take().is_some_and(|since| cx.now.mono >= since + HEALTHY);
+        let wait = if held {
+            self.retry.reset();
+            FIRST_RETRY.mul_f64(cx.rng.random::<f64>())
+        } else {
+            self.retry.next(cx.rng)
+        };
         self.retry_at = cx.now.mono + wait;
     }
 
-    /// A try failed after the dial: wait as after a failed dial.
-    pub(super) fn hold_off(&mut self, cx: &mut Cx<'_>, reason: &str) {
-        let wait = self.retry.next(cx.rng);
+    /// A try has failed: wait, at least as long as the other side asks for.
+    pub(super) fn hold_off(&mut self, cx: &mut Cx<'_>, reason: &str, at_least: Duration) {
+        let wait = self.retry.next(cx.rng).max(at_least.min(LONGEST_WAIT));
         self.retry_at = cx.now.mono + wait;
-        self.trouble = Some(reason.to_owned());
+        self.trouble = Some(reason.chars().take(MAX_TROUBLE).collect());
         self.log.changed = true;
+    }
+
+    /// The other side does not want the session.
+    pub(super) fn was_refused(&mut self) {
+        self.refused = true;
     }
 
     fn wants_link(&self) -> bool {
@@ -265,7 +312,8 @@ impl PeerSession {
 
     /// When [`PeerSession::tick`] has something to do; `None` while it has not.
     pub fn deadline(&self) -> Option<Duration> {
-        (self.wants_link() && self.links.is_empty() && !self.dialing).then_some(self.retry_at)
+        let idle = self.links.is_empty() && !self.dialing && !self.refused;
+        (idle && self.wants_link()).then_some(self.retry_at)
     }
 
     /// Dials if it is time to.
@@ -308,8 +356,8 @@ impl PeerSession {
         self.inbound.map_or(Pos::START, |row| row.pos)
     }
 
-    /// The session as clients see it; `None` while it has no number.
-    pub fn row(&self) -> Option<SessionRow> {
+    /// The session as clients see it, with what is known of the peer's key; `None` while it has no number.
+    pub fn row(&self, trust: Trust) -> Option<SessionRow> {
         let row = &self.log.row;
         let connected = self.is_connected();
         let state = match (row.is_open(), connected) {
@@ -325,15 +373,14 @@ impl PeerSession {
                 name: self.name().clone(),
                 key: self.peer,
                 fingerprint: fingerprint(&self.peer),
+                trust,
             }),
             state,
             path: if connected { Path::Direct } else { Path::None },
             head: self.log.head(),
             read: self.log.read(),
             unread: self.log.unread(),
-            queued: self
-                .queued()
-                .saturating_sub(self.notes.iter().filter(|pos| **pos > row.acked).count() as u64),
+            queued: self.queued_texts(),
             sent: self.sent_to(),
             delivered: row.acked,
             trouble,

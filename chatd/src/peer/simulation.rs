@@ -33,6 +33,9 @@ struct Host {
     /// Texts that were accepted, in order: they must arrive.
     said: Vec<String>,
     dials: u32,
+    /// What the disk was at some moment.
+    backup: Option<Store>,
+    restored: bool,
 }
 
 impl Host {
@@ -48,7 +51,17 @@ impl Host {
         store.put_log(&row).expect("row");
         store.commit().expect("commit");
         let session = PeerSession::load(row, me.key, &store).expect("loads").expect("has a peer");
-        Self { me, store, session, rng, outputs: Vec::new(), said: Vec::new(), dials: 0 }
+        Self {
+            me,
+            store,
+            session,
+            rng,
+            outputs: Vec::new(),
+            said: Vec::new(),
+            dials: 0,
+            backup: None,
+            restored: false,
+        }
     }
 
     /// A process that ends and comes back: what was not committed is gone.
@@ -58,6 +71,19 @@ impl Host {
         self.session = PeerSession::load(row, self.me.key, &self.store).expect("loads").expect("has a peer");
         self.me.instance = Instance(self.rng.random());
         self.outputs.clear();
+    }
+
+    /// The first time a backup is made, the second time the process comes back with it.
+    fn back_up_or_restore(&mut self) {
+        self.store.roll_back().expect("rolls back");
+        match self.backup.take() {
+            None if !self.restored => self.backup = Some(self.store.copy().expect("copies")),
+            None => {}
+            Some(backup) => {
+                self.store = backup;
+                self.restored = true;
+            }
+        }
     }
 
     fn step<T>(&mut self, now: Duration, act: impl FnOnce(&mut PeerSession, &mut Cx<'_>) -> T) -> T {
@@ -104,6 +130,8 @@ struct World {
     /// Bytes vanish on these.
     broken: HashSet<ConnId>,
     faults: bool,
+    /// In this life disks are restored from backups.
+    restores: bool,
     crashes: u32,
     resumes: u32,
     /// Dials of both, once everything had time to come right.
@@ -124,6 +152,7 @@ impl World {
             last: BTreeMap::new(),
             broken: HashSet::new(),
             faults: true,
+            restores: seed % 4 == 3,
             crashes: 0,
             resumes: 0,
             dials_when_settled: None,
@@ -206,6 +235,9 @@ impl World {
 
     fn crash(&mut self, host: usize) {
         self.crashes += 1;
+        if self.restores && self.rng.random_ratio(1, 3) {
+            self.hosts[host].back_up_or_restore();
+        }
         self.hosts[host].restart();
         let ends: Vec<ConnId> =
             self.dialer.keys().copied().filter(|conn| self.open.remove(&(host, *conn))).collect();
@@ -270,7 +302,7 @@ impl World {
                 self.maybe_commit(host);
             }
             Coming::DialFailed(host) => {
-                self.hosts[host].step(now, |session, cx| session.on_dial_failed(cx, "no".to_owned()));
+                self.hosts[host].step(now, |session, cx| session.on_dial_failed(cx, "no"));
                 self.maybe_commit(host);
             }
         }
@@ -290,8 +322,8 @@ impl World {
         match self.rng.random_range(0..20) {
             0 if open => self.hosts[host].step(now, |session, cx| session.close(cx).expect("closes")),
             _ if open => {
-                let text = format!("{host}-{}", self.hosts[host].said.len());
                 let mid = Mid(self.rng.random());
+                let text = format!("{host}-{mid}");
                 let said = text.clone();
                 self.hosts[host].step(now, |session, cx| {
                     session.say(cx, mid, WallMs(0), said.clone()).expect("says");
@@ -364,12 +396,21 @@ impl World {
     fn check_end(&self) {
         let [a, b] = &self.hosts;
         for (from, to) in [(a, b), (b, a)] {
-            assert_eq!(from.texts(&from.me.key), from.said, "own history");
-            assert_eq!(to.texts(&from.me.key), from.said, "what arrived");
+            let (own, arrived) = (from.texts(&from.me.key), to.texts(&from.me.key));
+            if from.restored || to.restored {
+                check_restored(&own, &arrived);
+            } else {
+                assert_eq!(own, from.said, "own history");
+                assert_eq!(arrived, from.said, "what arrived");
+            }
             assert!(from.session.is_flushed(), "delivered");
         }
-        assert_eq!(a.session.is_open(), b.session.is_open(), "open for both or for neither");
-        if a.session.is_open() {
+        let restored = a.restored || b.restored;
+        if !restored {
+            // A restored side may lack the entry with which it left or opened.
+            assert_eq!(a.session.is_open(), b.session.is_open(), "open for both or for neither");
+        }
+        if a.session.is_open() && !restored {
             let modes = [a.session.log.row.mode, b.session.log.row.mode];
             assert!(
                 matches!(modes, [Some(Mode::A), Some(Mode::B)] | [Some(Mode::B), Some(Mode::A)]),
@@ -383,6 +424,16 @@ impl World {
             "they still dial long after the last fault"
         );
     }
+}
+
+/// After a restore the author may lack lines that the other side has. What the author has is at the other side, in the
+/// author's order; nothing is there twice.
+fn check_restored(own: &[String], arrived: &[String]) {
+    let unique: HashSet<&String> = arrived.iter().collect();
+    assert_eq!(unique.len(), arrived.len(), "something arrived twice");
+    let mine: HashSet<&String> = own.iter().collect();
+    let shared: Vec<&String> = arrived.iter().filter(|text| mine.contains(text)).collect();
+    assert_eq!(shared, own.iter().collect::<Vec<_>>(), "what the author has is with the other side");
 }
 
 /// Runs one life; panics where something does not hold.

@@ -126,4 +126,13 @@ impl Store {
         let rows = query.query_map([log.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
+
+    /// The daemon's own lines of a log, in order. For tests.
+    #[cfg(test)]
+    pub(crate) fn all_notices(&self, log: LogId) -> Result<Vec<String>, StoreError> {
+        let mut query =
+            self.db.prepare("SELECT text FROM entry WHERE log = ?1 AND kind = 'notice' ORDER BY seq")?;
+        let rows = query.query_map([log.0], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
 }

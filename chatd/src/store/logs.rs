@@ -141,6 +141,13 @@ impl Store {
         Ok(())
     }
 
+    /// Forgets a log that has no entries.
+    pub fn drop_log(&mut self, log: LogId) -> Result<(), StoreError> {
+        let db = self.write()?;
+        db.prepare_cached("DELETE FROM log WHERE id = ?1")?.execute([log.0])?;
+        Ok(())
+    }
+
     /// Where a reader stands in a log; [`Seq::START`] where it has read nothing.
     pub fn cursor(&self, reader: &ipc::Reader, log: LogId) -> Result<Seq, StoreError> {
         let mut query = self.db.prepare_cached("SELECT seq FROM cursor WHERE reader = ?1 AND log = ?2")?;

@@ -9,9 +9,12 @@
 
 mod entries;
 mod logs;
+mod pins;
 mod positions;
 mod reader;
 mod schema;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,6 +23,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 pub use entries::{Author, NewEntry};
 pub use logs::{LogId, LogRow};
+pub use pins::PinRow;
 pub use positions::{InRow, OutRow};
 pub use reader::{Progress, Reader};
 pub use schema::SCHEMA;
@@ -78,6 +82,14 @@ impl Store {
         let mut db = Connection::open_in_memory()?;
         db.set_prepared_statement_cache_capacity(64);
         schema::migrate(&mut db)?;
+        Ok(Self { db, path: None })
+    }
+
+    /// A copy of what is committed, in memory: what a backup holds. For simulation.
+    #[cfg(test)]
+    pub(crate) fn copy(&self) -> Result<Self, StoreError> {
+        let mut db = Connection::open_in_memory()?;
+        rusqlite::backup::Backup::new(&self.db, &mut db)?.step(-1)?;
         Ok(Self { db, path: None })
     }
 

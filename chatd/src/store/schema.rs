@@ -5,11 +5,12 @@ use rusqlite::Connection;
 use super::StoreError;
 
 /// Version of the tables, in `PRAGMA user_version`. 0 is an empty file.
-pub const SCHEMA: i64 = 1;
+pub const SCHEMA: i64 = 2;
 
 /// First SQLite without the WAL-reset bug, which could corrupt a database (<https://sqlite.org/wal.html>).
 const OLDEST_SAFE_SQLITE: i32 = 3_051_003;
 
+/// Never edited: there are files that it made.
 const V1: &str = "
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
@@ -78,6 +79,25 @@ CREATE TABLE cursor (
 ) WITHOUT ROWID;
 ";
 
+/// Pins. A name counted as known by its session before there were any, so those sessions are the first contacts.
+const V2: &str = "
+-- Who is known. Names are compared by the program: SQL knows no case but that of ASCII.
+CREATE TABLE pin (
+    key   BLOB PRIMARY KEY,
+    name  TEXT NOT NULL,                    -- what it is called here; no two pins have the same one
+    trust TEXT NOT NULL,                    -- 'pinned', or 'verified' by the person
+    since INTEGER NOT NULL                  -- milliseconds since 1970
+) WITHOUT ROWID;
+
+INSERT INTO pin (key, name, trust, since)
+SELECT peer, name, 'pinned', coalesce((SELECT min(at) FROM entry WHERE entry.log = log.id), 0)
+FROM log WHERE peer IS NOT NULL AND name IS NOT NULL
+    AND EXISTS (SELECT 1 FROM entry WHERE entry.log = log.id AND entry.kind = 'opened');
+";
+
+/// What each version adds, the first one first.
+const STEPS: [&str; 2] = [V1, V2];
+
 /// Refuses a SQLite that can corrupt its files.
 pub(crate) fn check_sqlite() -> Result<(), StoreError> {
     if rusqlite::version_number() < OLDEST_SAFE_SQLITE {
@@ -86,7 +106,7 @@ pub(crate) fn check_sqlite() -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Brings the tables to [`SCHEMA`].
+/// Brings the tables to [`SCHEMA`], in one step that happens whole or not at all.
 ///
 /// # Errors
 ///
@@ -94,15 +114,57 @@ pub(crate) fn check_sqlite() -> Result<(), StoreError> {
 pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     check_sqlite()?;
     let found: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    match found {
-        SCHEMA => Ok(()),
-        0 => {
-            let tx = db.transaction()?;
-            tx.execute_batch(V1)?;
-            tx.pragma_update(None, "user_version", SCHEMA)?;
-            tx.commit()?;
-            Ok(())
+    let known = usize::try_from(found).ok().and_then(|found| STEPS.get(found..));
+    let Some(missing) = known else {
+        return Err(StoreError::Newer { found, known: SCHEMA });
+    };
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let tx = db.transaction()?;
+    missing.iter().try_for_each(|step| tx.execute_batch(step))?;
+    tx.pragma_update(None, "user_version", SCHEMA)?;
+    tx.commit()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::params;
+
+    use super::*;
+    use crate::store::Store;
+
+    /// A database as version 1 left it: anna has spoken with bobby, and somebody has only called.
+    fn v1(path: &std::path::Path) {
+        let db = Connection::open(path).expect("opens");
+        db.execute_batch(V1).expect("the tables of version 1");
+        for (id, peer, name) in [(1, [1_u8; 32], "bobby"), (2, [2; 32], "silent")] {
+            db.execute(
+                "INSERT INTO log (id, peer, name, epoch_n, epoch_r) VALUES (?1, ?2, ?3, 1, ?4)",
+                params![id, peer, name, [0_u8; 8]],
+            )
+            .expect("a log");
         }
-        newer => Err(StoreError::Newer { found: newer, known: SCHEMA }),
+        let entry =
+            "INSERT INTO entry (log, seq, author, mid, kind, at, text) VALUES (1, ?1, ?2, ?3, ?4, ?5, '')";
+        db.execute(entry, params![1, [9_u8; 32], [1_u8; 16], "opened", 500]).expect("an entry");
+        db.execute(entry, params![2, [1_u8; 32], [2_u8; 16], "text", 700]).expect("an entry");
+        db.pragma_update(None, "user_version", 1).expect("version 1");
+    }
+
+    #[test]
+    fn whoever_was_spoken_with_before_there_were_pins_is_pinned() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let path = dir.path().join("history.db");
+        v1(&path);
+        for _ in 0..2 {
+            let store = Store::open(&path).expect("migrates once");
+            let pins = store.pins().expect("pins");
+            let pins: Vec<_> =
+                pins.iter().map(|pin| (pin.key.0, pin.name.as_str(), pin.verified, pin.since.0)).collect();
+            assert_eq!(pins, [([1; 32], "bobby", false, 500)]);
+            assert_eq!(store.logs().expect("logs").len(), 2);
+        }
     }
 }

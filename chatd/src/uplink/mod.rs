@@ -4,7 +4,7 @@ mod host;
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use proto::ids::Key;
@@ -15,11 +15,11 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use crate::daemon::Event;
-use crate::identity::{Identity, fingerprint};
-use crate::link::{Incoming, LinkError, Outgoing, PING_AFTER, connect, socket, split};
+use crate::identity::Identity;
+use crate::link::{HANDSHAKE_TIMEOUT, Incoming, LinkError, Outgoing, PING_AFTER, connect, socket, split};
 use crate::peer::Backoff;
 
 pub use host::{BUILT_IN, Target};
@@ -34,35 +34,61 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 const RETRY_BASE: Duration = Duration::from_millis(500);
 /// Longest wait after a failed try.
 const RETRY_CAP: Duration = Duration::from_secs(30);
+/// Longest wait that a lobby can ask for.
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
 /// A link that held so long was good: the next loss begins with short waits again.
 const GOOD_AFTER: Duration = Duration::from_secs(5);
 
 /// Where the core puts what is for the lobby. Nothing while there is no link: the core sends again what matters.
 #[derive(Debug, Clone, Default)]
-pub struct ToUplink(Arc<Mutex<Option<mpsc::Sender<ToLobby>>>>);
+pub struct ToUplink(Arc<Mutex<Slot>>);
+
+#[derive(Debug, Default)]
+struct Slot {
+    /// Number of the newest link.
+    link: u64,
+    queue: Option<mpsc::Sender<ToLobby>>,
+    /// How long the lobby asked us to stay away.
+    stay_away: Duration,
+}
 
 impl ToUplink {
-    /// Puts a message on the link, if there is one.
-    pub fn send(&self, message: ToLobby) {
-        let mut queue = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if queue.as_ref().is_some_and(|queue| queue.try_send(message).is_err()) {
-            *queue = None;
+    /// Puts a message on a link, if that is still the one that stands.
+    pub fn send(&self, link: u64, message: ToLobby) {
+        let mut slot = self.slot();
+        if slot.link == link && slot.queue.as_ref().is_some_and(|queue| queue.try_send(message).is_err()) {
+            slot.queue = None;
         }
     }
 
-    /// Ends the link, after what was put on it.
-    pub fn close(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    /// Ends the link, after what was put on it, and stays away as the lobby asks.
+    pub fn leave(&self, stay_away: Duration) {
+        let mut slot = self.slot();
+        slot.queue = None;
+        slot.stay_away = stay_away;
     }
 
-    fn open(&self) -> mpsc::Receiver<ToLobby> {
+    /// Ends the link, after what was put on it. How long the lobby asked us to stay away.
+    pub fn close(&self) -> Duration {
+        let mut slot = self.slot();
+        slot.queue = None;
+        std::mem::take(&mut slot.stay_away)
+    }
+
+    fn open(&self) -> (u64, mpsc::Receiver<ToLobby>) {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(queue);
-        waiting
+        let mut slot = self.slot();
+        slot.link += 1;
+        slot.queue = Some(queue);
+        (slot.link, waiting)
     }
 
     fn weak(&self) -> Option<mpsc::WeakSender<ToLobby>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(mpsc::Sender::downgrade)
+        self.slot().queue.as_ref().map(mpsc::Sender::downgrade)
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Slot> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -71,8 +97,6 @@ impl ToUplink {
 pub struct Uplink {
     /// Where the lobby is.
     pub target: Target,
-    /// The key that the lobby must have, where it is known.
-    pub expect: Option<Key>,
     /// Folder of a hosted lobby.
     pub data: PathBuf,
     /// Who we are.
@@ -102,28 +126,30 @@ impl Uplink {
         let mut backoff = Backoff::new(RETRY_BASE, RETRY_CAP);
         let mut hosting = false;
         loop {
-            let begun = Instant::now();
-            let event = match self.open(&mut hosting).await {
-                Ok((incoming, outgoing)) => {
-                    let waiting = self.queue.open();
-                    if self.events.send(Event::LobbyUp { hosted: hosting }).await.is_err() {
+            let mut up: Option<Instant> = None;
+            let reason = match self.open(&mut hosting).await {
+                Ok((key, incoming, outgoing)) => {
+                    up = Some(Instant::now());
+                    let (link, waiting) = self.queue.open();
+                    if self.events.send(Event::LobbyUp { link, hosted: hosting, key }).await.is_err() {
                         return;
                     }
-                    Event::LobbyDown { reason: self.carry(incoming, outgoing, waiting).await.to_string() }
+                    self.carry(incoming, outgoing, waiting).await.to_string()
                 }
-                Err(event) => event,
+                Err(reason) => reason,
             };
-            self.queue.close();
-            info!(?event, "no link to the lobby");
-            if self.events.send(event).await.is_err() {
+            let asked = self.queue.close();
+            info!(reason, "no link to the lobby");
+            if self.events.send(Event::LobbyDown { reason }).await.is_err() {
                 return;
             }
-            let wait = if begun.elapsed() >= GOOD_AFTER {
+            let wait = if up.is_some_and(|up| up.elapsed() >= GOOD_AFTER) {
                 backoff.reset();
                 FIRST_RETRY.mul_f64(rng.random::<f64>())
             } else {
                 backoff.next(&mut rng)
             };
+            let wait = wait.max(asked.min(LONGEST_WAIT));
             if self.stopping.run_until_cancelled(sleep(wait)).await.is_none() {
                 return;
             }
@@ -131,34 +157,20 @@ impl Uplink {
     }
 
     /// One try. Hosts the lobby where nobody listens and hosting is allowed.
-    async fn open(&self, hosting: &mut bool) -> Result<(Incoming<FromLobby>, Outgoing), Event> {
+    async fn open(&self, hosting: &mut bool) -> Result<(Key, Incoming<FromLobby>, Outgoing), String> {
         let stream = match self.connect().await {
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && self.target.may_host() => {
-                *hosting |= self.host().map_err(|error| down(&error))?;
+                *hosting |= self.host().map_err(|error| error.to_string())?;
                 self.connect().await
             }
             other => other,
         };
-        let stream = stream.map_err(|error| down(&error))?;
-        socket::tune(&stream).map_err(|error| down(&error))?;
-        match connect(stream, &self.identity, ALPN, self.expect).await {
-            Ok((stream, _)) => Ok(split(stream)),
-            Err(LinkError::WrongKey { expected, found }) => Err(self.impostor(&expected, &found)),
-            Err(error) => Err(down(&error)),
-        }
-    }
-
-    fn impostor(&self, expected: &Key, found: &Key) -> Event {
-        let reason = format!(
-            "CAUTION: who answers at {} is not the lobby that you were invited to. Its key is {}, the invitation \
-             says {}. Somebody may be in between, or the lobby was set up anew. Nothing was sent to it. Ask whoever \
-             invited you; with a new invitation do: chatctl join LINE",
-            self.target,
-            fingerprint(found),
-            fingerprint(expected)
-        );
-        warn!(%reason);
-        Event::LobbyImpostor { reason }
+        let stream = stream.map_err(|error| error.to_string())?;
+        socket::tune(&stream).map_err(|error| error.to_string())?;
+        let (stream, key) =
+            connect(stream, &self.identity, ALPN, None).await.map_err(|error| error.to_string())?;
+        let (incoming, outgoing) = split(stream);
+        Ok((key, incoming, outgoing))
     }
 
     async fn connect(&self) -> io::Result<TcpStream> {
@@ -182,16 +194,14 @@ impl Uplink {
     }
 }
 
-fn down(error: &dyn std::error::Error) -> Event {
-    Event::LobbyDown { reason: error.to_string() }
-}
-
 /// Carries what comes to the core; answers and asks whether the lobby is there.
 async fn read(
     mut incoming: Incoming<FromLobby>,
     queue: mpsc::WeakSender<ToLobby>,
     events: &mpsc::Sender<Event>,
 ) -> LinkError {
+    let welcome_by = Instant::now() + HANDSHAKE_TIMEOUT;
+    let mut awaits_welcome = true;
     let mut ping_at = Instant::now() + PING_AFTER;
     let answer = |message| {
         if let Some(queue) = queue.upgrade() {
@@ -204,6 +214,7 @@ async fn read(
                 Ok(message) => message,
                 Err(error) => return error,
             },
+            () = sleep_until(welcome_by), if awaits_welcome => return LinkError::HandshakeTimeout,
             () = sleep_until(ping_at) => {
                 ping_at = Instant::now() + PING_AFTER;
                 answer(ToLobby::Ping { nonce: 0 });
@@ -216,7 +227,10 @@ async fn read(
                 continue;
             }
             FromLobby::Pong { .. } => continue,
-            FromLobby::Welcome(_) => incoming.accept_hello(),
+            FromLobby::Welcome(_) => {
+                awaits_welcome = false;
+                incoming.accept_hello();
+            }
             _ => {}
         }
         if events.send(Event::Lobby(message)).await.is_err() {

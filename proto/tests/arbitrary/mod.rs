@@ -268,6 +268,9 @@ fn call() -> impl Strategy<Value = Call> {
             seq
         }),
         (reader(), session_ref()).prop_map(|(reader, session)| Call::Cursor { reader, session }),
+        name().prop_map(|name| Call::Verify { name }),
+        name().prop_map(|name| Call::Verified { name }),
+        session_ref().prop_map(|who| Call::Trust { who }),
     ]
 }
 
@@ -307,13 +310,17 @@ fn reply() -> impl Strategy<Value = Reply> {
         }),
         vec(hit(), 0..3).prop_map(|hits| Reply::Found { hits }),
         seq().prop_map(|seq| Reply::Cursor { seq }),
+        (name(), any::<String>(), trust(), any::<String>())
+            .prop_map(|(name, fingerprint, trust, code)| Reply::Code { name, fingerprint, trust, code }),
+        (any::<String>(), option::of(name()))
+            .prop_map(|(fingerprint, former)| Reply::Trusted { fingerprint, former }),
         (error_code(), any::<String>()).prop_map(|(code, message)| Reply::Error(CallError { code, message })),
     ]
 }
 
 fn error_code() -> impl Strategy<Value = ErrorCode> {
     use ErrorCode::{
-        Busy, Duplicate, Ended, Internal, Invalid, NoPeer, NoSession, Other, SelfFork, Unsupported,
+        Busy, Changed, Duplicate, Ended, Internal, Invalid, NoPeer, NoSession, Other, SelfFork, Unsupported,
     };
     prop::sample::select(vec![
         NoSession,
@@ -322,6 +329,7 @@ fn error_code() -> impl Strategy<Value = ErrorCode> {
         Duplicate,
         Ended,
         Invalid,
+        Changed,
         Busy,
         Unsupported,
         Internal,
@@ -352,7 +360,8 @@ fn daemon_row() -> impl Strategy<Value = DaemonRow> {
 }
 
 fn lobby_row() -> impl Strategy<Value = LobbyRow> {
-    let state = prop::sample::select(vec![LobbyState::Connected, LobbyState::Reconnecting]);
+    let state =
+        prop::sample::select(vec![LobbyState::Connected, LobbyState::Reconnecting, LobbyState::Changed]);
     (any::<String>(), state, any::<bool>(), option::of(any::<String>()))
         .prop_map(|(addr, state, hosted, trouble)| LobbyRow { addr, state, hosted, trouble })
 }
@@ -362,20 +371,23 @@ fn session_row() -> impl Strategy<Value = SessionRow> {
     let state =
         prop::sample::select(vec![SessionState::Connected, SessionState::Waiting, SessionState::Ended]);
     let path = prop::sample::select(vec![Path::Direct, Path::Relay, Path::None]);
-    let peer = (name(), key(), any::<String>());
+    let peer = (name(), key(), any::<String>(), trust());
     let what = (session_no(), mode, option::of(peer), state, path);
     let counts = (seq(), seq(), any::<u64>(), any::<u64>(), pos(), pos());
     (what, counts, option::of(any::<String>())).prop_map(|(what, counts, trouble)| {
         let (session, mode, peer, state, path) = what;
         let (head, read, unread, queued, sent, delivered) = counts;
-        let peer = peer.map(|(name, key, fingerprint)| Peer { name, key, fingerprint });
+        let peer = peer.map(|(name, key, fingerprint, trust)| Peer { name, key, fingerprint, trust });
         SessionRow { session, mode, peer, state, path, head, read, unread, queued, sent, delivered, trouble }
     })
 }
 
+fn trust() -> impl Strategy<Value = Trust> {
+    prop::sample::select(vec![Trust::New, Trust::Pinned, Trust::Verified, Trust::Changed])
+}
+
 fn user_row() -> impl Strategy<Value = UserRow> {
-    let trust = prop::sample::select(vec![Trust::New, Trust::Pinned, Trust::Verified, Trust::Changed]);
-    (name(), key(), any::<String>(), trust, any::<bool>(), option::of(name())).prop_map(
+    (name(), key(), any::<String>(), trust(), any::<bool>(), option::of(name())).prop_map(
         |(name, key, fingerprint, trust, is_self, lookalike)| UserRow {
             name,
             key,

@@ -1,0 +1,4 @@
+//! The core without sockets, fed with events: who is trusted with what.
+
+mod bench;
+mod pins;

@@ -1,0 +1,228 @@
+//! Daemons and lobbies as child processes.
+
+use std::fs::OpenOptions;
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::Instant;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::binaries::program;
+use crate::ctl::Ctl;
+use crate::screen::Screen;
+use crate::world::{House, World};
+use crate::{DEADLINE, watch};
+
+/// Removes what could lead a program out of its test.
+pub(crate) fn isolate(command: &mut Command) -> &mut Command {
+    command.env_remove("CHAT_NAME").env_remove("NO_COLOR").env_remove("RUST_LOG").env_remove("NOTIFY_SOCKET")
+}
+
+/// A child process that is killed and reaped when dropped.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    /// Says when it has closed its output, which is when it ends.
+    gone: Mutex<mpsc::Receiver<()>>,
+    /// The line with which it said that it was ready.
+    pub ready: String,
+}
+
+impl Running {
+    /// Starts a program and waits for its first line.
+    fn start(mut command: Command, errors: &Path) -> Self {
+        let log = OpenOptions::new().create(true).append(true).open(errors).expect("a file for errors");
+        isolate(&mut command).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        let mut child = command.spawn().expect("the program starts");
+        let stdout = child.stdout.take().expect("piped");
+        let (tell, told) = mpsc::channel();
+        let (end, gone) = mpsc::channel();
+        thread::spawn(move || {
+            let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
+            // Nobody waits any more: what comes is still read, so that the program is never held up.
+            drop(tell.send(lines.next()));
+            lines.for_each(drop);
+            let _ = end.send(());
+        });
+        let mut running = Self { child, gone: Mutex::new(gone), ready: String::new() };
+        match told.recv_timeout(DEADLINE) {
+            Ok(Some(line)) => running.ready = line,
+            _ => panic!("{command:?} did not start: {}", std::fs::read_to_string(errors).unwrap_or_default()),
+        }
+        running
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).expect("a child that was not reaped takes signals");
+    }
+
+    fn reap(&mut self) -> ExitStatus {
+        let gone = self.gone.get_mut().unwrap_or_else(PoisonError::into_inner);
+        gone.recv_timeout(DEADLINE).expect("the process ends");
+        self.child.wait().expect("a child can be waited for")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// A `chatd` in the foreground.
+#[derive(Debug)]
+pub struct Daemon {
+    name: String,
+    house: House,
+    lobby: [String; 2],
+    running: Option<Running>,
+}
+
+impl Daemon {
+    /// Starts a daemon that shares the machine's own lobby, and hosts it where nobody does.
+    pub fn start(world: &World, name: &str) -> Self {
+        Self::with(name, world.house("home"), ["--local-lobby".into(), world.lobby().to_string()])
+    }
+
+    /// The same in a house of its own, for a second daemon of the same name.
+    pub fn start_in(world: &World, house: &str, name: &str) -> Self {
+        Self::with(name, world.house(house), ["--local-lobby".into(), world.lobby().to_string()])
+    }
+
+    /// Starts a daemon that joins a lobby that was named to it.
+    pub fn join(world: &World, house: &str, name: &str) -> Self {
+        Self::with(name, world.house(house), ["--lobby".into(), world.lobby().to_string()])
+    }
+
+    fn with(name: &str, house: House, lobby: [String; 2]) -> Self {
+        let mut daemon = Self { name: name.to_owned(), house, lobby, running: None };
+        daemon.start_again();
+        daemon
+    }
+
+    /// Starts it again after it has ended.
+    pub fn start_again(&mut self) {
+        let mut command = Command::new(program("chatd"));
+        command.args(["--name", &self.name]).args(&self.lobby);
+        command.arg("--data-dir").arg(&self.house.data).arg("--runtime-dir").arg(&self.house.runtime);
+        let errors = self.house.errors.join(&self.name);
+        self.running = Some(Running::start(command, &errors));
+    }
+
+    /// SIGKILL: it can say and write nothing more.
+    pub fn kill(&mut self) {
+        self.running = None;
+    }
+
+    /// SIGTERM: it ends in order and keeps its sessions.
+    pub fn terminate(&mut self) -> ExitStatus {
+        let mut running = self.running.take().expect("the daemon runs");
+        running.signal(Signal::TERM);
+        running.reap()
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn ended(&mut self) -> ExitStatus {
+        let mut running = self.running.take().expect("the daemon was started");
+        running.reap()
+    }
+
+    /// The name it was started with.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its folders.
+    pub fn house(&self) -> &House {
+        &self.house
+    }
+
+    /// The line with which it said that it was ready.
+    pub fn ready_line(&self) -> &str {
+        &self.running.as_ref().expect("the daemon runs").ready
+    }
+
+    /// Its local socket.
+    pub fn socket(&self) -> PathBuf {
+        self.house.runtime.join(format!("{}.sock", self.name))
+    }
+
+    /// Commands for it.
+    pub fn ctl(&self) -> Ctl {
+        Ctl::new(&self.house, &self.name)
+    }
+
+    /// A terminal attached to it, with its prompt there.
+    pub fn screen(&self) -> Screen {
+        let screen = Screen::open(&self.ctl().pty(&["attach"]));
+        screen.wait_for_prompt("[");
+        screen
+    }
+
+    /// Waits until its state is as wanted.
+    pub fn until<T>(&self, what: &str, wanted: impl FnMut(&watch::State) -> Option<T>) -> T {
+        watch::until(&self.socket(), &format!("{}: {what}", self.name), wanted)
+    }
+
+    /// Waits until it is in the lobby.
+    pub fn in_lobby(&self) {
+        self.until("in the lobby", |state| state.is_in_lobby().then_some(()));
+    }
+
+    /// Waits until so many people are in the lobby. The list of them is no row that is told of when it changes, so
+    /// it is asked for again and again.
+    pub fn sees_users(&self, count: usize) {
+        let begun = Instant::now();
+        loop {
+            let users = self.ctl().rows(&["users"]);
+            if users.len() == count {
+                return;
+            }
+            assert!(begun.elapsed() < DEADLINE, "{}: not {count}, but {users:?}", self.name);
+        }
+    }
+
+    /// Waits until the private session with `peer` is connected; gives its number.
+    pub fn connected_to(&self, peer: &str) -> u32 {
+        self.until(&format!("connected to {peer}"), |state| state.connected(peer))
+    }
+}
+
+/// A `lobbyd` in the foreground.
+#[derive(Debug)]
+pub struct Lobbyd {
+    addr: SocketAddr,
+    data: PathBuf,
+    errors: PathBuf,
+    running: Option<Running>,
+}
+
+impl Lobbyd {
+    /// Starts it at the lobby port of the world.
+    pub fn start(world: &World) -> Self {
+        let house = world.house("lobby");
+        let errors = house.errors.join("lobbyd");
+        let mut lobby = Self { addr: world.lobby(), data: house.data, errors, running: None };
+        lobby.start_again();
+        lobby
+    }
+
+    /// Starts it again after it was killed, at the same port with the same key.
+    pub fn start_again(&mut self) {
+        let mut command = Command::new(program("lobbyd"));
+        command.arg("--listen").arg(self.addr.to_string()).arg("--data-dir").arg(&self.data);
+        self.running = Some(Running::start(command, &self.errors));
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        self.running = None;
+    }
+}
