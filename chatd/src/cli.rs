@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::Parser;
-use proto::invitation::{Invitation, is_host_port};
+use proto::invitation::{Invitation, InvitationError, is_host_port};
 use proto::name::Name;
 
 use crate::joined::Joined;
@@ -64,6 +64,8 @@ pub enum LobbyArg {
     Named(String),
     /// By an invitation.
     Invited(Box<Invitation>),
+    /// By an invitation that is not whole. It is told later: the message about it here would quote the secret.
+    Broken(InvitationError),
     /// By an invitation on standard input.
     Input,
     /// This machine's own.
@@ -98,8 +100,8 @@ fn lobby(text: &str) -> Result<LobbyArg, String> {
         "-" => Ok(LobbyArg::Input),
         "local" => Ok(LobbyArg::Own),
         text if text.starts_with("chat:") => {
-            let invitation = text.parse::<Invitation>().map_err(|error| error.to_string())?;
-            Ok(LobbyArg::Invited(Box::new(invitation)))
+            let invitation = text.parse::<Invitation>();
+            Ok(invitation.map_or_else(LobbyArg::Broken, |invitation| LobbyArg::Invited(Box::new(invitation))))
         }
         text if is_host_port(text) => Ok(LobbyArg::Named(text.to_owned())),
         _ => {
@@ -144,7 +146,7 @@ mod tests {
         assert!(lobby("chat.example.org").is_err());
         assert!(lobby(":43210").is_err());
         assert_eq!(lobby("-"), Ok(LobbyArg::Input));
-        assert!(lobby("chat://h:1/#cut").expect_err("cut").contains("copy the line again"));
+        assert_eq!(lobby("chat://h:1/#cut"), Ok(LobbyArg::Broken(InvitationError::Secret)));
         assert_eq!(listen_addr("192.0.2.7"), Ok("192.0.2.7:0".parse().expect("address")));
         assert!(listen_addr("here").is_err());
     }

@@ -63,6 +63,7 @@ pub fn settle(cli: &Cli) -> anyhow::Result<ExitCode> {
         Some(LobbyArg::Invited(invitation)) => Some(invitation.as_ref().clone().into()),
         Some(LobbyArg::Input) => Some(read_line()?.parse::<Invitation>()?.into()),
         Some(LobbyArg::Own) => None,
+        Some(LobbyArg::Broken(error)) => return Err((*error).into()),
         Some(LobbyArg::Named(_)) | None => bail!("nothing to settle"),
     };
     keep(cli, joined.as_ref())?;

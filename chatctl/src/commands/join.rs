@@ -4,7 +4,7 @@ use std::io::{self, Read as _};
 use std::time::Duration;
 
 use proto::display;
-use proto::invitation::Invitation;
+use proto::invitation::{Invitation, InvitationError};
 use proto::ipc::{Call, DaemonRow, LobbyState};
 use tokio::time::timeout;
 
@@ -22,11 +22,12 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// Longest line that is read as an invitation, in bytes.
 const MAX_LINE: u64 = 1_024;
 
-pub(super) async fn run(global: &Global, invitation: Option<Invitation>) -> Result<(), Failure> {
-    let invitation = match invitation {
-        Some(invitation) => invitation,
-        None => read()?,
-    };
+/// What stands on the command line, read or not.
+pub(super) type Line = Option<Result<Invitation, InvitationError>>;
+
+pub(super) async fn run(global: &Global, line: Line) -> Result<(), Failure> {
+    let invitation =
+        line.map_or_else(read, |line| line.map_err(|error| Failure::Usage(error.to_string())))?;
     let base = locate::base(global)?;
     let name = attach::name(global, &base).await?;
     let socket = base.socket(&name);
@@ -55,7 +56,7 @@ pub(super) async fn run(global: &Global, invitation: Option<Invitation>) -> Resu
 fn read() -> Result<Invitation, Failure> {
     let mut line = String::new();
     io::stdin().lock().take(MAX_LINE).read_to_string(&mut line)?;
-    line.parse().map_err(|error| Failure::Usage(format!("{error}")))
+    line.parse().map_err(|error: InvitationError| Failure::Usage(error.to_string()))
 }
 
 /// A daemon is in one lobby for as long as it runs.
