@@ -14,6 +14,7 @@ use super::lobby_pin::LobbyKey;
 use super::pins::Pins;
 use super::room::Room;
 use super::{Effect, Event, Stop};
+use crate::joined::Joined;
 use crate::peer::{ConnId, Cx, Me, Now, Output, PeerSession};
 use crate::store::{LogId, Store, StoreError};
 
@@ -31,6 +32,8 @@ pub struct Setup {
     pub lobby: String,
     /// Somebody chose that lobby: its key is remembered.
     pub named: bool,
+    /// What is known of the lobby by an invitation.
+    pub joined: Option<Joined>,
     /// Where peers can dial us.
     pub listening: Option<SocketAddr>,
 }

@@ -51,6 +51,7 @@ impl Bench {
             name: name("anna"),
             lobby: "lobby.example.org:43210".to_owned(),
             named: true,
+            joined: None,
             listening: Some(addr()),
         })
     }
