@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use proto::ids::{Seq, SessionNo};
+use proto::invitation::{Invitation, InvitationError};
 use proto::ipc::SessionRef;
 use proto::name::Name;
 
@@ -73,6 +74,12 @@ pub enum Command {
         /// Session to begin with: a number, `lobby`, or a peer's name
         #[arg(value_parser = session)]
         session: Option<SessionRef>,
+    },
+    /// Takes an invitation to a lobby and starts the daemon in it
+    Join {
+        /// The line that begins with chat://; without it, it is read from standard input
+        #[arg(value_name = "LINE", value_parser = line)]
+        invitation: Option<Result<Invitation, InvitationError>>,
     },
     /// Lists the open sessions
     Sessions {
@@ -200,6 +207,12 @@ pub fn session(text: &str) -> Result<SessionRef, String> {
     }
     let name = Name::new(text);
     name.map(SessionRef::Peer).map_err(|error| format!("neither a number nor 'lobby' nor a name: {error}"))
+}
+
+/// Never fails: the message about it would quote the line, which is a secret but for a slip.
+#[expect(clippy::unnecessary_wraps, reason = "the form of such a function")]
+fn line(text: &str) -> Result<Result<Invitation, InvitationError>, String> {
+    Ok(text.parse())
 }
 
 fn seq(text: &str) -> Result<Seq, String> {

@@ -1,10 +1,13 @@
 //! Starts a daemon where none runs.
 
+use std::io;
 use std::path::PathBuf;
 use std::process::Stdio;
 
 use proto::display;
+use proto::invitation::Invitation;
 use proto::name::Name;
+use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 use crate::cli::Global;
@@ -24,22 +27,41 @@ pub enum Outcome {
 
 /// Starts `chatd` in the background under that name. Returns once its socket answers.
 pub async fn daemon(name: &Name, global: &Global) -> Result<Outcome, Failure> {
+    run(name, global, None).await
+}
+
+/// The same, in the lobby of an invitation. The secret goes through a pipe: everybody can read command lines.
+pub async fn joining(name: &Name, global: &Global, invitation: &Invitation) -> Result<Outcome, Failure> {
+    run(name, global, Some(invitation)).await
+}
+
+async fn run(name: &Name, global: &Global, invitation: Option<&Invitation>) -> Result<Outcome, Failure> {
     let program = program();
     let mut command = Command::new(&program);
     command.arg("--name").arg(name.as_str()).arg("--detach");
+    if invitation.is_some() {
+        command.args(["--lobby", "-"]);
+    }
     if let Some(dir) = &global.data_dir {
         command.arg("--data-dir").arg(dir);
     }
     if let Some(dir) = &global.runtime_dir {
         command.arg("--runtime-dir").arg(dir);
     }
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command.stdin(if invitation.is_some() { Stdio::piped() } else { Stdio::null() });
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
     let what = program.display();
-    let output = command.output().await.map_err(|error| {
+    let failed = |error: io::Error| {
         Failure::NoDaemon(format!(
             "no daemon is running and {what} cannot be started: {error}; is chatd installed?"
         ))
-    })?;
+    };
+    let mut child = command.spawn().map_err(failed)?;
+    if let (Some(mut input), Some(invitation)) = (child.stdin.take(), invitation) {
+        // A program that does not read it says why, below.
+        input.write_all(invitation.line().as_bytes()).await.ok();
+    }
+    let output = child.wait_with_output().await.map_err(failed)?;
     if output.status.success() {
         return Ok(Outcome::Started);
     }

@@ -17,14 +17,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::cli::Cli;
+use crate::cli::{Cli, LobbyArg};
 use crate::daemon::{self, Accept, Core, Event, Seen, Setup};
 use crate::identity::{Identity, fingerprint};
+use crate::joined::Joined;
 use crate::link::socket;
 use crate::peer::net::PeerNet;
 use crate::store::Store;
 use crate::uplink::{Target, ToUplink, Uplink};
-use crate::{detach, dirs, ipc, logs, notify};
+use crate::{detach, dirs, ipc, joined, logs, notify};
 
 /// Key of the last peer port among the store's named values.
 const PORT: &str = "port";
@@ -33,12 +34,15 @@ const DRAIN: Duration = Duration::from_secs(3);
 
 /// The whole program.
 pub fn main(cli: &Cli) -> anyhow::Result<ExitCode> {
-    if cli.detach && !cli.background {
-        return detach::start();
-    }
     // Files are their owner's from the first byte, whoever makes them.
     #[cfg(unix)]
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    if cli.lobby.as_ref().is_some_and(LobbyArg::is_settled_first) {
+        return joined::settle(cli);
+    }
+    if cli.detach && !cli.background {
+        return detach::start();
+    }
     if cli.background {
         detach::leave_session();
     }
@@ -51,15 +55,15 @@ pub fn main(cli: &Cli) -> anyhow::Result<ExitCode> {
 }
 
 /// Where one daemon's files are.
-struct Places {
-    data: PathBuf,
+pub(crate) struct Places {
+    pub(crate) data: PathBuf,
     logs: PathBuf,
     database: PathBuf,
     socket: PathBuf,
 }
 
 impl Places {
-    fn new(cli: &Cli) -> anyhow::Result<Self> {
+    pub(crate) fn new(cli: &Cli) -> anyhow::Result<Self> {
         let base = Base::resolve(cli.data_dir.clone(), cli.runtime_dir.clone())?;
         let data = base.daemon_data(&cli.name);
         let places = Self {
@@ -73,17 +77,22 @@ impl Places {
         dirs::own_dir(&places.logs)?;
         Ok(places)
     }
+
+    /// The daemon's database. The caller holds the lock of the folder.
+    pub(crate) fn store(&self) -> anyhow::Result<Store> {
+        let path = self.database.display();
+        Store::open(&self.database).with_context(|| format!("cannot open the history in {path}"))
+    }
 }
 
 async fn serve(cli: &Cli, places: &Places) -> anyhow::Result<()> {
     let started = Instant::now();
     let identity = Arc::new(Identity::load_or_create(&places.data)?);
-    let mut store = Store::open(&places.database)
-        .with_context(|| format!("cannot open the history in {}", places.database.display()))?;
-    let target = cli.target();
+    let mut store = places.store()?;
+    let (target, joined) = cli.target(Joined::load(&store)?);
     let listener = listen(cli.listen, &target, &mut store)?;
     let listening = listener.local_addr().ok();
-    let setup = setup(cli, &identity, &target, listening);
+    let setup = Setup { joined, ..setup(cli, &identity, &target, listening) };
     let core = Core::load(setup, store, rand::make_rng(), daemon::now(started))?;
     let local = ipc::Server::bind(&places.socket).await?;
 
@@ -143,6 +152,7 @@ fn setup(cli: &Cli, identity: &Identity, target: &Target, listening: Option<Sock
         lobby: target.addr(),
         named: matches!(target, Target::Named(_)),
         accept: cli.accept.unwrap_or(accept),
+        joined: None,
         listening,
     }
 }

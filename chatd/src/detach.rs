@@ -7,11 +7,13 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::Context;
 
+use crate::joined;
+
 /// Starts the same program with the same arguments in the background. Comes back when it is ready, with its first
 /// line on standard output, or when it has failed, with its exit code; what it has to say is on standard error then.
 pub fn start() -> anyhow::Result<ExitCode> {
     let program = env::current_exe().context("cannot tell which program this is")?;
-    let args: Vec<OsString> = env::args_os().skip(1).filter(|arg| arg != "--detach").collect();
+    let args: Vec<OsString> = joined::args().into_iter().filter(|arg| arg != "--detach").collect();
     let mut child = Command::new(&program)
         .args(args)
         .arg("--background")

@@ -11,6 +11,7 @@
 //! | [`ipc`] | the local socket for clients |
 //! | [`store`] | the embedded database |
 //! | [`identity`] | the key pair that says who a daemon or a lobby is |
+//! | [`joined`] | the lobby that an invitation led to |
 //! | [`link`] | encrypted streams between two keys, and typed messages on them |
 //! | [`lobby`] | the server side of the lobby, run by `lobbyd` or by a daemon that hosts it |
 //! | [`dirs`], [`logs`], [`detach`], [`notify`] | folders, log files, going to the background, the service manager |
@@ -22,6 +23,7 @@ pub mod detach;
 pub mod dirs;
 pub mod identity;
 pub mod ipc;
+pub mod joined;
 pub mod link;
 pub mod lobby;
 pub mod logs;

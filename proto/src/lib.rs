@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | [`ids`] | one newtype per identifier, so that none can be taken for another |
 //! | [`name`] | [`Name`](name::Name), the only form in which a person's name travels |
+//! | [`invitation`] | the line by which somebody is let into a lobby |
 //! | [`text`] | [`Text`](text::Text), what a person wrote, exact and bounded |
 //! | [`limits`] | every bound of the wires in one place |
 //! | [`hello`] | the version and feature handshake that opens every link |
@@ -21,6 +22,7 @@ pub mod display;
 pub mod frame;
 pub mod hello;
 pub mod ids;
+pub mod invitation;
 pub mod ipc;
 pub mod limits;
 pub mod lobby;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::hello::Versions;
 use crate::ids::{Generation, Instance, Key, LobbySeq, Mid, WallMs};
+use crate::invitation::Token;
 use crate::name::Name;
 use crate::text::Text;
 
@@ -72,6 +73,9 @@ pub struct MemberHello {
     pub port: u16,
     /// How far the member has read the room; `None` for a newcomer, who begins at the head.
     pub room: Option<RoomCursor>,
+    /// What opens a lobby that wants an invitation; `None` once the member's key was let in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invitation: Option<Token>,
 }
 
 /// How far a member has read the lobby's log.
@@ -225,6 +229,8 @@ pub enum RefusedCode {
     Stopping,
     /// The hello broke the rules of this link.
     Protocol,
+    /// The lobby wants an invitation; the one that came is none, has expired or is used up.
+    Invitation,
     /// A reason of a later version.
     #[serde(other)]
     Other,

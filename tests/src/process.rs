@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError, mpsc};
@@ -227,6 +227,7 @@ impl Daemon {
 #[derive(Debug)]
 pub struct Lobbyd {
     addr: SocketAddr,
+    listen: IpAddr,
     data: PathBuf,
     errors: PathBuf,
     running: Option<Running>,
@@ -235,17 +236,41 @@ pub struct Lobbyd {
 impl Lobbyd {
     /// Starts it at the lobby port of the world.
     pub fn start(world: &World) -> Self {
+        Self::at(world, world.lobby().ip())
+    }
+
+    /// The same for other machines as well, so that it wants invitations.
+    pub fn start_closed(world: &World) -> Self {
+        Self::at(world, Ipv4Addr::UNSPECIFIED.into())
+    }
+
+    fn at(world: &World, listen: IpAddr) -> Self {
         let house = world.house("lobby");
         let errors = house.errors.join("lobbyd");
-        let mut lobby = Self { addr: world.lobby(), data: house.data, errors, running: None };
+        let mut lobby = Self { addr: world.lobby(), listen, data: house.data, errors, running: None };
         lobby.start_again();
         lobby
+    }
+
+    /// Gives it an order: what that printed, without the end of the line.
+    pub fn order(&self, args: &[&str]) -> String {
+        let mut command = Command::new(program("lobbyd"));
+        let output =
+            isolate(&mut command).args(args).arg("--data-dir").arg(&self.data).output().expect("runs");
+        assert!(output.status.success(), "{args:?}: {output:?}");
+        String::from_utf8(output.stdout).expect("utf-8").trim_end().to_owned()
+    }
+
+    /// The line of an invitation for one.
+    pub fn invite(&self) -> String {
+        self.order(&["invite", "--address", &self.addr.to_string()])
     }
 
     /// Starts it again after it was killed, at the same port with the same key.
     pub fn start_again(&mut self) {
         let mut command = Command::new(program("lobbyd"));
-        command.arg("--listen").arg(self.addr.to_string()).arg("--data-dir").arg(&self.data);
+        let listen = SocketAddr::new(self.listen, self.addr.port());
+        command.arg("--listen").arg(listen.to_string()).arg("--data-dir").arg(&self.data);
         isolate(&mut command);
         self.running = Some(Running::start(command, &self.errors));
     }

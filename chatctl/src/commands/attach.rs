@@ -63,7 +63,7 @@ async fn client(socket: &Path, name: &Name, global: &Global) -> Result<Client, F
 }
 
 /// As given, or the one that runs, or the one that was used before, or the one that the person chooses now.
-async fn name(global: &Global, base: &Base) -> Result<Name, Failure> {
+pub(super) async fn name(global: &Global, base: &Base) -> Result<Name, Failure> {
     if let Some(name) = &global.name {
         return Ok(name.clone());
     }

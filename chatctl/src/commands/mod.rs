@@ -5,6 +5,7 @@ mod completions;
 mod consent;
 mod fork;
 mod history;
+mod join;
 mod leave;
 mod quit;
 pub(crate) mod search;
@@ -26,6 +27,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
     let Cli { global, command } = cli;
     match command {
         Command::Attach { session } => attach::run(&global, session).await,
+        Command::Join { invitation } => join::run(&global, invitation).await,
         Command::Sessions { all } => sessions::run(&global, Scope::of(all)).await,
         Command::Users => users::run(&global).await,
         Command::Fork { name } => fork::run(&global, name).await,

@@ -15,6 +15,7 @@ use super::lobby_pin::LobbyKey;
 use super::pins::Pins;
 use super::room::Room;
 use super::{Effect, Event, Stop};
+use crate::joined::Joined;
 use crate::peer::{ConnId, Cx, Me, Now, Output, PeerSession};
 use crate::store::{LogId, Store, StoreError};
 
@@ -34,6 +35,8 @@ pub struct Setup {
     pub named: bool,
     /// Who may open a session without being asked about.
     pub accept: Accept,
+    /// What is known of the lobby by an invitation.
+    pub joined: Option<Joined>,
     /// Where peers can dial us.
     pub listening: Option<SocketAddr>,
 }

@@ -31,6 +31,9 @@ impl Core {
             return Ok(());
         }
         self.room.hosted = hosted;
+        // The secret is for the lobby of the invitation, also where another key was accepted since.
+        let joined = self.setup.joined.as_ref().filter(|joined| joined.lobby == key);
+        let invitation = joined.and_then(|joined| joined.token);
         let hello = MemberHello {
             versions: Versions::OURS,
             features: Vec::new(),
@@ -38,6 +41,7 @@ impl Core {
             instance: self.me.instance,
             port: self.me.port,
             room: self.room.cursor(),
+            invitation,
         };
         self.tell_lobby(ToLobby::Hello(Box::new(hello)));
         Ok(())
@@ -127,6 +131,9 @@ impl Core {
         });
         for lookup in forks.collect::<Vec<_>>() {
             self.tell_lobby(lookup);
+        }
+        if let Some(joined) = &mut self.setup.joined {
+            joined.opened(&mut self.store)?;
         }
         self.pin_lobby()?;
         self.store.set_meta("name", self.me.name.as_str())

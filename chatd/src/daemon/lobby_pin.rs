@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use proto::ids::Key;
 use proto::ipc::{ErrorCode, LobbyState, Reply};
+use tracing::warn;
 
 use super::calls::{Answer, refuse};
 use super::{Core, Effect};
@@ -19,9 +20,14 @@ pub(super) struct LobbyKey {
     changed: Option<Key>,
 }
 
+/// Under which name the key of the lobby at `addr` is kept among the store's named values.
+pub(crate) fn pin_name(addr: &str) -> String {
+    format!("lobby key of {addr}")
+}
+
 impl Core {
     fn lobby_pin_name(&self) -> String {
-        format!("lobby key of {}", self.setup.lobby)
+        pin_name(&self.setup.lobby)
     }
 
     fn lobby_pin(&self) -> Result<Option<Key>, StoreError> {
@@ -45,6 +51,7 @@ impl Core {
             fingerprint(&known),
             fingerprint(&key)
         );
+        warn!(text);
         self.room.lost(text);
         self.room.state = LobbyState::Changed;
         self.versions.daemon_changed = true;

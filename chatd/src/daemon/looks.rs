@@ -90,8 +90,15 @@ mod tests {
     fn core(folder: &Path, members: &[Member]) -> Core {
         let me = member(9, "carol");
         let (key, name) = (me.key, me.name.clone());
-        let setup =
-            Setup { key, name, lobby: String::new(), named: false, accept: Accept::Anyone, listening: None };
+        let setup = Setup {
+            key,
+            name,
+            lobby: String::new(),
+            named: false,
+            accept: Accept::Anyone,
+            joined: None,
+            listening: None,
+        };
         let now = Now { mono: Duration::ZERO, wall: WallMs(1) };
         let store = Store::open(&folder.join("db")).expect("store");
         let mut core = Core::load(setup, store, StdRng::seed_from_u64(1), now).expect("core");

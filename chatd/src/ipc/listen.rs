@@ -55,21 +55,7 @@ impl Server {
     ///
     /// The caller holds the lock of the daemon's folder, so no daemon of this name is starting at the same time.
     pub async fn bind(path: &Path) -> Result<Self, ListenError> {
-        let failed = |source| ListenError::Io { path: path.to_owned(), source };
-        if path.as_os_str().len() > MAX_PATH {
-            return Err(ListenError::TooLong(path.to_owned()));
-        }
-        remove_stale(path).await?;
-        let name = path.to_fs_name::<GenericFilePath>().map_err(failed)?;
-        let options = ListenerOptions::new().name(name);
-        // Set before the socket can be connected to. Elsewhere the folder, which only its owner may enter, must do.
-        #[cfg(target_os = "linux")]
-        let options = {
-            use interprocess::os::unix::local_socket::ListenerOptionsExt;
-            options.mode(0o600)
-        };
-        let listener = options.create_tokio().map_err(failed)?;
-        Ok(Self { listener })
+        Ok(Self { listener: bind(path).await? })
     }
 
     /// Serves clients until the daemon stops; then each is told and given a moment to take it.
@@ -99,6 +85,24 @@ impl Server {
         clients.close();
         timeout(DRAIN, clients.wait()).await.ok(); // who does not take the goodbye goes without
     }
+}
+
+/// Binds a socket for this user, as [`Server::bind`] does.
+pub(crate) async fn bind(path: &Path) -> Result<Listener, ListenError> {
+    let failed = |source| ListenError::Io { path: path.to_owned(), source };
+    if path.as_os_str().len() > MAX_PATH {
+        return Err(ListenError::TooLong(path.to_owned()));
+    }
+    remove_stale(path).await?;
+    let name = path.to_fs_name::<GenericFilePath>().map_err(failed)?;
+    let options = ListenerOptions::new().name(name);
+    // Set before the socket can be connected to. Elsewhere the folder, which only its owner may enter, must do.
+    #[cfg(target_os = "linux")]
+    let options = {
+        use interprocess::os::unix::local_socket::ListenerOptionsExt;
+        options.mode(0o600)
+    };
+    options.create_tokio().map_err(failed)
 }
 
 async fn remove_stale(path: &Path) -> Result<(), ListenError> {
@@ -133,14 +137,14 @@ fn is_socket(_: &std::fs::Metadata) -> bool {
 
 /// The kernel says who is at the other end; the socket's mode alone would let root's mistakes through.
 #[cfg(unix)]
-fn is_same_user(stream: &Stream) -> bool {
+pub(crate) fn is_same_user(stream: &Stream) -> bool {
     let me = rustix::process::geteuid().as_raw();
     stream.peer_creds().is_ok_and(|creds| creds.euid().is_none_or(|uid| uid == me))
 }
 
 /// The pipe's security descriptor admits its owner only.
 #[cfg(not(unix))]
-fn is_same_user(_: &Stream) -> bool {
+pub(crate) fn is_same_user(_: &Stream) -> bool {
     true
 }
 

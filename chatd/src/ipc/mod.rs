@@ -11,6 +11,7 @@ use proto::ids::Key;
 
 pub use history::History;
 pub use listen::{ListenError, Server};
+pub(crate) use listen::{bind, is_same_user};
 
 /// What every client's task needs of the daemon.
 #[derive(Debug, Clone)]

@@ -4,9 +4,20 @@ use std::time::Duration;
 
 use crate::link::HANDSHAKE_TIMEOUT;
 
+/// Whom a lobby lets in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entry {
+    /// Anybody who reaches its port.
+    Open,
+    /// Whoever was invited.
+    Invited,
+}
+
 /// What a lobby holds and how long it waits. [`LobbyConfig::default`] suits a small machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LobbyConfig {
+    /// Whom it lets in.
+    pub entry: Entry,
     /// Most members present; who comes after is told to try again later.
     pub max_members: usize,
     /// Most names that are remembered, those of the absent included; the longest absent is forgotten first.
@@ -34,6 +45,7 @@ pub struct LobbyConfig {
 impl Default for LobbyConfig {
     fn default() -> Self {
         Self {
+            entry: Entry::Open,
             max_members: 10_000,
             max_known: 65_536,
             name_rest: Duration::from_hours(90 * 24),

@@ -6,14 +6,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use proto::ids::{Generation, Key, Mid, WallMs};
+use proto::invitation::Token;
 use proto::lobby::{Contact, MemberHello};
 use proto::name::Name;
 use proto::text::Text;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::config::LobbyConfig;
+use super::doors::{Doors, Pass, TooMany};
 use super::keep::{Kept, Ledger};
 use super::room::{Batch, Cut, Entered, Outcome, Reader, Room};
 use super::roster::{LinkNo, Refusal};
@@ -37,12 +39,15 @@ pub(super) struct Hub {
     moved: watch::Sender<()>,
     /// Where that goes which outlives the lobby.
     ledger: Ledger,
+    /// Where the lobby can be reached, `host:port`.
+    address: Option<String>,
     /// Wakes [`Hub::keep_time`] where there is something new to wait for.
     schedule: Notify,
 }
 
 struct State {
     room: Room,
+    doors: Doors,
     links: HashMap<LinkNo, CancellationToken>,
     /// Nothing more is taken into the log: all that is in it can still be told to everybody.
     closed: bool,
@@ -56,11 +61,13 @@ struct State {
 impl Hub {
     pub(super) fn new(config: LobbyConfig, kept: Kept, ledger: Ledger) -> Self {
         let mut room = Room::new(Generation(rand::random()), &config);
-        room.restore(kept);
+        room.restore(kept.names);
+        let doors = Doors::new(config.entry, kept.guests, kept.passes);
         let refresh = Instant::now() + REFRESH;
-        let state = State { room, links: HashMap::new(), closed: false, woken: None, due: None, refresh };
+        let state =
+            State { room, doors, links: HashMap::new(), closed: false, woken: None, due: None, refresh };
         let (moved, schedule) = (watch::Sender::new(()), Notify::new());
-        Self { config, state: Mutex::new(state), moved, ledger, schedule }
+        Self { config, state: Mutex::new(state), moved, ledger, address: kept.address, schedule }
     }
 
     /// No state is left half changed by a panic: each change is one call of the room.
@@ -72,7 +79,26 @@ impl Hub {
 
     /// Has kept what has changed. Under the lock, so that an older state of a row never follows a newer one.
     fn keep(&self, state: &mut State) {
-        self.ledger.note(state.room.take_changes());
+        let doors = state.doors.take_changes();
+        self.ledger.note(state.room.take_changes().into_iter().chain(doors));
+    }
+
+    /// Makes an invitation.
+    pub(super) fn invite(&self, token: &Token, pass: Pass) -> Result<(), TooMany> {
+        let mut state = self.state();
+        state.doors.invite(token, pass, wall())?;
+        self.keep(&mut state);
+        Ok(())
+    }
+
+    /// Where the lobby can be reached.
+    pub(super) fn address(&self) -> Option<&str> {
+        self.address.as_deref()
+    }
+
+    /// Comes true once all that has changed is on the disk; fails at once where nothing is kept.
+    pub(super) fn written(&self) -> oneshot::Receiver<()> {
+        self.ledger.written()
     }
 
     /// Wakes its holder for all that comes after its last look.
@@ -90,8 +116,10 @@ impl Hub {
         cut: CancellationToken,
     ) -> Result<Entered, Refusal> {
         let mut state = self.state();
+        let admission = state.doors.admit(key, hello.invitation.as_ref(), wall())?;
         let before = state.room.changed();
         let entered = state.room.enter(key, from, version, hello)?;
+        state.doors.let_in(key, admission);
         state.links.insert(entered.link, cut);
         if let Some(older) = entered.older.and_then(|older| state.links.remove(&older)) {
             older.cancel();

@@ -11,6 +11,8 @@
 //! | `hub` | the room behind its lock, the wake-up of all connections, the clock |
 //! | `keep` | what stays on disk, written by a thread of its own |
 //! | `member` | one connection: hello, requests in, log out |
+//! | `desk` | orders to the lobby, by its local socket |
+//! | `doors` | invitations, and whom they let in |
 //! | `gate` | how many may be on the doorstep |
 //! | `server` | accepting and the orderly end |
 //! | [`cli`] | the command line of `lobbyd` |
@@ -19,6 +21,8 @@
 
 pub mod cli;
 mod config;
+mod desk;
+mod doors;
 mod gate;
 mod hub;
 mod keep;
@@ -28,5 +32,5 @@ mod room;
 mod roster;
 mod server;
 
-pub use config::LobbyConfig;
+pub use config::{Entry, LobbyConfig};
 pub use server::Lobby;

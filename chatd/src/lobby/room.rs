@@ -10,7 +10,7 @@ use proto::text::Text;
 use tokio::time::Instant;
 
 use super::config::LobbyConfig;
-use super::keep::{Kept, RowChange};
+use super::keep::RowChange;
 use super::ring::{Read, Ring};
 use super::roster::{Delta, LinkNo, Refusal, Roster};
 
@@ -168,8 +168,8 @@ impl Room {
     }
 
     /// Takes up names that were kept.
-    pub(super) fn restore(&mut self, kept: Kept) {
-        self.roster.restore(kept.names);
+    pub(super) fn restore(&mut self, names: Vec<(Key, Name, WallMs)>) {
+        self.roster.restore(names);
     }
 
     /// Tells what time it is, for what follows.

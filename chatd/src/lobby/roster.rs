@@ -29,6 +29,18 @@ pub(super) enum Refusal {
     /// No alternative of the name was free.
     #[error("the name and all its numbered forms are taken, please wish another one")]
     NameTaken,
+    /// No invitation came.
+    #[error("this lobby wants an invitation: ask for one, and use it by: chatctl join LINE")]
+    Uninvited,
+    /// An invitation came that this lobby did not make.
+    #[error("this lobby does not know the invitation: ask for a new one")]
+    UnknownInvitation,
+    /// The invitation was for a time that is over.
+    #[error("the invitation has expired: ask for a new one")]
+    ExpiredInvitation,
+    /// The invitation has let in as many as it was for.
+    #[error("the invitation is used up: ask for a new one")]
+    UsedInvitation,
 }
 
 /// The members of a room: those present, and the names of those who were.

@@ -8,32 +8,52 @@ use std::process::{Child, Command, Stdio};
 use chatd::identity::{Identity, fingerprint};
 
 /// A running `lobbyd`, killed when dropped.
-struct Daemon {
+pub(crate) struct Daemon {
     child: Child,
-    addr: SocketAddr,
+    pub(crate) addr: SocketAddr,
     key: String,
 }
 
 fn command(data: &Path, listen: &str) -> Command {
+    with(data, &["--listen", listen])
+}
+
+fn with(data: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lobbyd"));
-    command
-        .args(["--listen", listen, "--data-dir"])
-        .arg(data)
-        .env_remove("RUST_LOG")
-        .env_remove("NOTIFY_SOCKET");
+    command.args(args).arg("--data-dir").arg(data).env_remove("RUST_LOG").env_remove("NOTIFY_SOCKET");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
 impl Daemon {
     fn start(data: &Path) -> Self {
-        let mut child = command(data, "127.0.0.1:0").spawn().expect("starts");
+        Self::start_at(data, "127.0.0.1:0")
+    }
+
+    pub(crate) fn start_at(data: &Path, listen: &str) -> Self {
+        Self::start_with(data, &["--listen", listen])
+    }
+
+    pub(crate) fn start_with(data: &Path, args: &[&str]) -> Self {
+        let mut child = with(data, args).spawn().expect("starts");
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().expect("piped")).read_line(&mut line).expect("a line");
         let said =
             line.trim_end().strip_prefix("lobbyd: listening on ").expect("says where").split_once(", key ");
         let (addr, key) = said.expect("says its key");
         Self { addr: addr.parse().expect("an address"), key: key.to_owned(), child }
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("ends");
+    }
+
+    /// What it has said on standard error, once it is gone.
+    pub(crate) fn log(&mut self) -> String {
+        let mut log = String::new();
+        self.child.stderr.take().expect("piped").read_to_string(&mut log).expect("log");
+        log
     }
 }
 

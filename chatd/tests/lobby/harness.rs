@@ -47,6 +47,11 @@ impl TestLobby {
         Self::run(Lobby::kept_in(dir, LobbyConfig::default()).expect("opens"))
     }
 
+    /// A lobby that somebody else runs.
+    pub(crate) fn at(addr: SocketAddr, key: Key) -> Self {
+        Self { addr, key, shutdown: CancellationToken::new(), task: JoinSet::new() }
+    }
+
     fn run(lobby: Lobby) -> Self {
         let listener = socket::listen(SocketAddr::from(([127, 0, 0, 1], 0))).expect("listens");
         let addr = listener.local_addr().expect("address");
@@ -130,6 +135,7 @@ pub(crate) fn hello(text: &str) -> MemberHello {
         instance: Instance(rand::random()),
         port: 0,
         room: None,
+        invitation: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod daemon;
 mod harness;
+mod invitations;
 mod load;
 mod log;
 mod members;

@@ -9,6 +9,7 @@ use proto::hello::Versions;
 use proto::ids::{
     Chain, Epoch, EpochTag, Generation, Instance, Key, LobbySeq, Mid, Pos, Seq, SessionNo, WallMs,
 };
+use proto::invitation::Token;
 use proto::ipc::{
     Call, CallError, Changes, DaemonRow, Entry, EntryKind, EntryState, ErrorCode, Hit, LobbyRow, LobbyState,
     Mode, Path, Peer, Range, Reader, Reply, SessionRef, SessionRow, SessionState, ToClient, ToDaemon, Trust,
@@ -102,14 +103,16 @@ pub(crate) fn to_lobby() -> impl Strategy<Value = ToLobby> {
 
 fn member_hello() -> impl Strategy<Value = MemberHello> {
     let room = (generation(), lobby_seq()).prop_map(|(generation, seq)| RoomCursor { generation, seq });
-    (versions(), features(), name(), instance(), any::<u16>(), option::of(room)).prop_map(
-        |(versions, features, name, instance, port, room)| MemberHello {
+    let token = option::of(any::<[u8; 16]>().prop_map(Token));
+    (versions(), features(), name(), instance(), any::<u16>(), option::of(room), token).prop_map(
+        |(versions, features, name, instance, port, room, invitation)| MemberHello {
             versions,
             features,
             name,
             instance,
             port,
             room,
+            invitation,
         },
     )
 }
@@ -160,8 +163,8 @@ fn contact() -> impl Strategy<Value = Contact> {
 }
 
 fn refused_code() -> impl Strategy<Value = RefusedCode> {
-    use RefusedCode::{Busy, Other, Protocol, Stopping, Version};
-    prop::sample::select(vec![Version, Busy, Stopping, Protocol, Other])
+    use RefusedCode::{Busy, Invitation, Other, Protocol, Stopping, Version};
+    prop::sample::select(vec![Version, Busy, Stopping, Protocol, Invitation, Other])
 }
 
 pub(crate) fn peer_message() -> impl Strategy<Value = PeerMessage> {

@@ -52,6 +52,7 @@ impl Bench {
             lobby: "lobby.example.org:43210".to_owned(),
             named: true,
             accept: Accept::Anyone,
+            joined: None,
             listening: Some(addr()),
         })
     }

@@ -1,6 +1,6 @@
 //! The database of a lobby.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::OpenOptions;
 use std::io;
 use std::path::Path;
@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use proto::ids::{Key, WallMs};
 use proto::name::Name;
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::{Kept, Row, RowId};
+use crate::lobby::doors::{Pass, TokenHash};
 use crate::store::{StoreError, check_sqlite};
 
 /// Name of the file in the lobby's folder.
@@ -26,7 +27,26 @@ CREATE TABLE IF NOT EXISTS name (
     name TEXT NOT NULL,
     used INTEGER NOT NULL                   -- when, in milliseconds since 1970
 ) WITHOUT ROWID;
+
+-- Who was let in by an invitation stays so.
+CREATE TABLE IF NOT EXISTS guest (
+    key BLOB PRIMARY KEY
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS invitation (
+    hash    BLOB PRIMARY KEY,               -- SHA-256 of the token
+    uses    INTEGER NOT NULL,               -- how many more keys it lets in
+    expires INTEGER                         -- when, in milliseconds since 1970; NULL: never
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS meta (
+    key   TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) WITHOUT ROWID;
 ";
+
+/// Where the lobby can be reached, among the named values.
+const ADDRESS: &str = "address";
 
 /// The only connection to it.
 #[derive(Debug)]
@@ -58,7 +78,32 @@ impl Book {
 
     /// All that is kept. A row that no version of the program writes is an error, not a name that is free.
     pub(super) fn load(&self) -> Result<Kept, StoreError> {
-        Ok(Kept { names: self.names()? })
+        let address = "SELECT value FROM meta WHERE key = ?1";
+        Ok(Kept {
+            names: self.names()?,
+            guests: self.guests()?,
+            passes: self.passes()?,
+            address: self.db.query_row(address, [ADDRESS], |row| row.get(0)).optional()?,
+        })
+    }
+
+    fn guests(&self) -> Result<HashSet<Key>, StoreError> {
+        let mut query = self.db.prepare("SELECT key FROM guest")?;
+        let mut rows = query.query([])?;
+        let mut guests = HashSet::new();
+        while let Some(row) = rows.next()? {
+            guests.insert(key(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)?);
+        }
+        Ok(guests)
+    }
+
+    fn passes(&self) -> Result<HashMap<TokenHash, Pass>, StoreError> {
+        let mut query = self.db.prepare("SELECT hash, uses, expires FROM invitation")?;
+        let row = |row: &rusqlite::Row<'_>| {
+            let pass = Pass { uses: row.get(1)?, expires: row.get::<_, Option<u64>>(2)?.map(WallMs) };
+            Ok((TokenHash(row.get(0)?), pass))
+        };
+        Ok(query.query_map([], row)?.collect::<Result<_, _>>()?)
     }
 
     fn names(&self) -> Result<Vec<(Key, Name, WallMs)>, StoreError> {
@@ -94,17 +139,31 @@ impl Book {
 
 fn put(tx: &Transaction<'_>, id: &RowId, row: &Row) -> Result<(), StoreError> {
     match (id, row) {
-        (RowId::Name(key), Row::Name { name, used }) => {
-            tx.prepare_cached("INSERT OR REPLACE INTO name (key, name, used) VALUES (?1, ?2, ?3)")?
-                .execute(params![key.0, name.as_str(), used.0])?;
+        (RowId::Name(key), Row::Name { name, used }) => tx
+            .prepare_cached("INSERT OR REPLACE INTO name (key, name, used) VALUES (?1, ?2, ?3)")?
+            .execute(params![key.0, name.as_str(), used.0])?,
+        (RowId::Guest(key), Row::Guest) => {
+            tx.prepare_cached("INSERT OR REPLACE INTO guest (key) VALUES (?1)")?.execute([key.0])?
         }
-    }
+        (RowId::Invitation(hash), Row::Invitation(Pass { uses, expires })) => tx
+            .prepare_cached("INSERT OR REPLACE INTO invitation (hash, uses, expires) VALUES (?1, ?2, ?3)")?
+            .execute(params![hash.0, uses, expires.map(|at| at.0)])?,
+        (RowId::Address, Row::Address(address)) => tx
+            .prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)")?
+            .execute([ADDRESS, address])?,
+        _ => return Err(StoreError::Broken("row")),
+    };
     Ok(())
 }
 
 fn remove(tx: &Transaction<'_>, id: &RowId) -> Result<(), StoreError> {
     match id {
         RowId::Name(key) => tx.prepare_cached("DELETE FROM name WHERE key = ?1")?.execute([key.0])?,
+        RowId::Guest(key) => tx.prepare_cached("DELETE FROM guest WHERE key = ?1")?.execute([key.0])?,
+        RowId::Invitation(hash) => {
+            tx.prepare_cached("DELETE FROM invitation WHERE hash = ?1")?.execute([hash.0])?
+        }
+        RowId::Address => tx.execute("DELETE FROM meta WHERE key = ?1", [ADDRESS])?,
     };
     Ok(())
 }

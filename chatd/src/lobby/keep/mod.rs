@@ -6,7 +6,7 @@
 
 mod book;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::mem;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -16,8 +16,10 @@ use std::time::Duration;
 
 use proto::ids::{Key, WallMs};
 use proto::name::Name;
+use tokio::sync::oneshot;
 use tracing::error;
 
+use super::doors::{Pass, TokenHash};
 use crate::store::StoreError;
 use book::Book;
 
@@ -29,6 +31,12 @@ const RETRY: Duration = Duration::from_secs(5);
 pub(super) enum RowId {
     /// The name of a key.
     Name(Key),
+    /// A key that an invitation has let in.
+    Guest(Key),
+    /// An invitation.
+    Invitation(TokenHash),
+    /// Where the lobby can be reached: there is one.
+    Address,
 }
 
 /// A row as it is now.
@@ -36,6 +44,12 @@ pub(super) enum RowId {
 pub(super) enum Row {
     /// The name of a key, and when it was last in use.
     Name { name: Name, used: WallMs },
+    /// It was let in.
+    Guest,
+    /// What is left of an invitation.
+    Invitation(Pass),
+    /// Where the lobby can be reached, `host:port`.
+    Address(String),
 }
 
 /// What became of a row; `None`: it is gone.
@@ -46,6 +60,12 @@ pub(super) type RowChange = (RowId, Option<Row>);
 pub(super) struct Kept {
     /// Names, longest unused first.
     pub(super) names: Vec<(Key, Name, WallMs)>,
+    /// Keys that invitations have let in.
+    pub(super) guests: HashSet<Key>,
+    /// Invitations.
+    pub(super) passes: HashMap<TokenHash, Pass>,
+    /// Where the lobby can be reached.
+    pub(super) address: Option<String>,
 }
 
 /// Takes note of what has changed.
@@ -60,10 +80,17 @@ struct Notes {
 }
 
 #[derive(Debug, Default)]
-struct Waiting(Mutex<HashMap<RowId, Option<Row>>>);
+struct Waiting(Mutex<Unwritten>);
+
+#[derive(Debug, Default)]
+struct Unwritten {
+    rows: HashMap<RowId, Option<Row>>,
+    /// Who is told once the rows are on the disk: operators, of whom there are few.
+    told: Vec<oneshot::Sender<()>>,
+}
 
 impl Waiting {
-    fn lock(&self) -> MutexGuard<'_, HashMap<RowId, Option<Row>>> {
+    fn lock(&self) -> MutexGuard<'_, Unwritten> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -73,12 +100,25 @@ impl Ledger {
     pub(super) fn note(&self, changes: impl IntoIterator<Item = RowChange>) {
         let Some(notes) = &self.0 else { return };
         let mut waiting = notes.waiting.lock();
-        waiting.extend(changes);
-        let nothing = waiting.is_empty();
+        waiting.rows.extend(changes);
+        let nothing = waiting.rows.is_empty() && waiting.told.is_empty();
         drop(waiting);
         if !nothing && let Err(TrySendError::Disconnected(())) = notes.wake.try_send(()) {
             error!("the thread that keeps names is gone: nothing is kept any more");
         }
+    }
+}
+
+impl Ledger {
+    /// Comes true once all that was noted until now is on the disk; at once where nothing is kept.
+    pub(super) fn written(&self) -> oneshot::Receiver<()> {
+        let (tell, told) = oneshot::channel();
+        match &self.0 {
+            Some(notes) => notes.waiting.lock().told.push(tell),
+            None => drop(tell),
+        }
+        self.note([]);
+        told
     }
 }
 
@@ -117,15 +157,21 @@ fn write(mut book: Book, waiting: &Waiting, woken: &Receiver<()>) {
             None => woken.recv().is_err(),
             Some(time) => woken.recv_timeout(time) == Err(RecvTimeoutError::Disconnected),
         };
-        let taken = mem::take(&mut *waiting.lock());
-        patience = match book.write(&taken) {
-            Ok(()) => None,
-            Err(error) => {
-                error!(%error, rows = taken.len(), "what the lobby keeps could not be written");
-                let mut waiting = waiting.lock();
-                for (id, row) in taken {
-                    waiting.entry(id).or_insert(row); // unless it has changed again
+        let Unwritten { rows, told } = mem::take(&mut *waiting.lock());
+        patience = match book.write(&rows) {
+            Ok(()) => {
+                for tell in told {
+                    tell.send(()).ok(); // who does not wait any more need not know
                 }
+                None
+            }
+            Err(error) => {
+                error!(%error, rows = rows.len(), "what the lobby keeps could not be written");
+                let mut waiting = waiting.lock();
+                for (id, row) in rows {
+                    waiting.rows.entry(id).or_insert(row); // unless it has changed again
+                }
+                waiting.told.extend(told);
                 Some(RETRY)
             }
         };

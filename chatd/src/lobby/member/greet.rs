@@ -18,6 +18,9 @@ use crate::lobby::roster::Refusal;
 /// How long somebody who found no room is asked to wait, in milliseconds.
 const BUSY_RETRY_MS: u64 = 5_000;
 
+/// How long somebody without a good invitation is asked to wait, in milliseconds: only another one helps.
+const UNINVITED_RETRY_MS: u64 = 60_000;
+
 /// What came of a caller.
 pub(super) enum Greeted {
     /// Let in.
@@ -84,11 +87,15 @@ fn enter(
         .agree(hello.versions)
         .map_err(|error| refused(RefusedCode::Version, error.to_string(), 0))?;
     hub.enter(key, addr, version, hello, cut.clone()).map_err(|refusal| {
-        let code = match refusal {
-            Refusal::Full => RefusedCode::Busy,
-            Refusal::NameTaken => RefusedCode::Other,
+        let (code, retry_after_ms) = match refusal {
+            Refusal::Full => (RefusedCode::Busy, BUSY_RETRY_MS),
+            Refusal::NameTaken => (RefusedCode::Other, BUSY_RETRY_MS),
+            Refusal::Uninvited
+            | Refusal::UnknownInvitation
+            | Refusal::ExpiredInvitation
+            | Refusal::UsedInvitation => (RefusedCode::Invitation, UNINVITED_RETRY_MS),
         };
-        refused(code, refusal.to_string(), BUSY_RETRY_MS)
+        refused(code, refusal.to_string(), retry_after_ms)
     })
 }
 

@@ -1,5 +1,7 @@
 //! The command line of `lobbyd`: parse, build, run, and turn the result into an exit code.
 
+mod orders;
+
 use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -7,13 +9,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
-use clap::{ArgAction, Parser};
+use clap::{ArgAction, Parser, Subcommand};
 use proto::paths::Base;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use super::{Lobby, LobbyConfig};
+use super::{Entry, Lobby, LobbyConfig};
 use crate::dirs::{DirError, Lock};
 use crate::identity::{Identity, fingerprint};
 use crate::link::socket;
@@ -22,12 +24,26 @@ use crate::link::socket;
 #[derive(Debug, Parser)]
 #[command(name = "lobbyd", version)]
 pub struct Args {
+    /// What to do with a lobby that is there; without a command a lobby is run
+    #[command(subcommand)]
+    order: Option<Command>,
+
     /// Where to listen; port 0 is any free port.
+    ///
+    /// At an address that other machines can reach, people need an invitation to get in.
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:43210")]
     listen: SocketAddr,
 
+    /// Let in whoever reaches the port, without an invitation
+    #[arg(long)]
+    open: bool,
+
+    /// How others reach this lobby, for invitations [default: where it listens]
+    #[arg(long, value_name = "HOST:PORT", value_parser = orders::host_port)]
+    address: Option<String>,
+
     /// Folder of the lobby's key and names; it stays the same lobby for as long as it has the same key.
-    #[arg(long, value_name = "DIR", env = "LOBBYD_DATA_DIR")]
+    #[arg(long, global = true, value_name = "DIR", env = "LOBBYD_DATA_DIR")]
     data_dir: Option<PathBuf>,
 
     /// Say more in the log (on standard error); twice for everything. `RUST_LOG` wins.
@@ -35,16 +51,32 @@ pub struct Args {
     verbose: u8,
 }
 
+/// What can be done with a lobby, whether or not it runs at the moment.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Prints an invitation: one line that lets somebody in
+    Invite(orders::Invite),
+}
+
 /// Runs `lobbyd` from its arguments to its end.
 pub fn main() -> ExitCode {
     let args = Args::parse();
     start_log(args.verbose);
+    #[cfg(unix)]
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("lobbyd: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+impl Args {
+    /// On this machine alone a lobby is open: whoever is here is invited.
+    fn entry(&self) -> Entry {
+        if self.open || self.listen.ip().is_loopback() { Entry::Open } else { Entry::Invited }
     }
 }
 
@@ -60,20 +92,31 @@ fn start_log(verbose: u8) {
 
 #[tokio::main]
 async fn run(args: &Args) -> anyhow::Result<()> {
-    raise_descriptor_limit();
     let data = match &args.data_dir {
         Some(dir) => dir.clone(),
         None => Base::resolve(None, None)?.data.join("lobbyd"),
     };
-    let identity = Arc::new(Identity::load_or_create(&data)?);
+    match &args.order {
+        None => serve(args, &data).await,
+        Some(Command::Invite(invite)) => orders::invite(&data, invite).await,
+    }
+}
+
+async fn serve(args: &Args, data: &Path) -> anyhow::Result<()> {
+    raise_descriptor_limit();
+    let identity = Arc::new(Identity::load_or_create(data)?);
     let listener = listen(args.listen)?;
-    let _lock = lock(&data)?;
-    let lobby = Lobby::kept_in(&data, LobbyConfig::default())
+    let _lock = lock(data)?;
+    let config = LobbyConfig { entry: args.entry(), ..LobbyConfig::default() };
+    let lobby = Lobby::kept_in(data, config)
         .with_context(|| format!("cannot read the lobby's names in {}", data.display()))?;
+    let reached = listener.local_addr().context("cannot tell where the lobby listens")?.to_string();
+    let reached = args.address.clone().unwrap_or(reached);
+    let lobby = lobby.with_desk(data, reached).await?;
     // Before the line that says so: whoever reads it may send a signal at once.
     let shutdown = CancellationToken::new();
     let signals = Signals::new().context("cannot wait for signals")?;
-    announce(&listener, &identity)?;
+    announce(&listener, &identity, args.entry())?;
     let serving = lobby.serve(listener, identity, shutdown.clone());
     let mut serving = std::pin::pin!(serving);
     tokio::select! {
@@ -108,11 +151,14 @@ fn listen(addr: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 /// Tells people, scripts and systemd that the lobby is ready.
-fn announce(listener: &TcpListener, identity: &Identity) -> anyhow::Result<()> {
+fn announce(listener: &TcpListener, identity: &Identity, entry: Entry) -> anyhow::Result<()> {
     let addr = listener.local_addr().context("cannot tell where the lobby listens")?;
     let mut out = io::stdout().lock();
     // Nobody has to read it: a closed standard output is no reason not to run.
     writeln!(out, "lobbyd: listening on {addr}, key {}", fingerprint(&identity.key())).ok();
+    if entry == Entry::Invited {
+        writeln!(out, "lobbyd: people need an invitation to get in, make one with: lobbyd invite").ok();
+    }
     out.flush().ok();
     notify(Stage::Ready);
     Ok(())
