@@ -28,7 +28,8 @@ use std::time::Duration;
 /// Longest wait for anything. What takes longer has failed.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
+pub use binaries::program;
 pub use ctl::Ctl;
 pub use process::{Daemon, Lobbyd};
 pub use screen::Screen;
-pub use world::World;
+pub use world::{House, World};

@@ -36,7 +36,7 @@ impl Running {
     /// Starts a program and waits for its first line.
     fn start(mut command: Command, errors: &Path) -> Self {
         let log = OpenOptions::new().create(true).append(true).open(errors).expect("a file for errors");
-        isolate(&mut command).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         let mut child = command.spawn().expect("the program starts");
         let stdout = child.stdout.take().expect("piped");
         let (tell, told) = mpsc::channel();
@@ -82,6 +82,8 @@ pub struct Daemon {
     name: String,
     house: House,
     lobby: [String; 2],
+    /// For `RUST_LOG`; empty for what a daemon logs by itself.
+    log: &'static str,
     running: Option<Running>,
 }
 
@@ -89,6 +91,15 @@ impl Daemon {
     /// Starts a daemon that shares the machine's own lobby, and hosts it where nobody does.
     pub fn start(world: &World, name: &str) -> Self {
         Self::with(name, world.house("home"), ["--local-lobby".into(), world.lobby().to_string()])
+    }
+
+    /// The same, and it logs everything it can.
+    pub fn start_loud(world: &World, name: &str) -> Self {
+        let lobby = ["--local-lobby".into(), world.lobby().to_string()];
+        let mut daemon =
+            Self { name: name.to_owned(), house: world.house("home"), lobby, log: "trace", running: None };
+        daemon.start_again();
+        daemon
     }
 
     /// The same in a house of its own, for a second daemon of the same name.
@@ -102,7 +113,7 @@ impl Daemon {
     }
 
     fn with(name: &str, house: House, lobby: [String; 2]) -> Self {
-        let mut daemon = Self { name: name.to_owned(), house, lobby, running: None };
+        let mut daemon = Self { name: name.to_owned(), house, lobby, log: "", running: None };
         daemon.start_again();
         daemon
     }
@@ -112,6 +123,10 @@ impl Daemon {
         let mut command = Command::new(program("chatd"));
         command.args(["--name", &self.name]).args(&self.lobby);
         command.arg("--data-dir").arg(&self.house.data).arg("--runtime-dir").arg(&self.house.runtime);
+        isolate(&mut command);
+        if !self.log.is_empty() {
+            command.env("RUST_LOG", self.log);
+        }
         let errors = self.house.errors.join(&self.name);
         self.running = Some(Running::start(command, &errors));
     }
@@ -241,11 +256,9 @@ impl Lobbyd {
     /// Starts it again after it was killed, at the same port with the same key.
     pub fn start_again(&mut self) {
         let mut command = Command::new(program("lobbyd"));
-        command
-            .arg("--listen")
-            .arg(SocketAddr::new(self.listen, self.addr.port()).to_string())
-            .arg("--data-dir")
-            .arg(&self.data);
+        let listen = SocketAddr::new(self.listen, self.addr.port());
+        command.arg("--listen").arg(listen.to_string()).arg("--data-dir").arg(&self.data);
+        isolate(&mut command);
         self.running = Some(Running::start(command, &self.errors));
     }
 
