@@ -30,7 +30,7 @@ pub struct Cli {
     pub lobby: Option<LobbyArg>,
 
     /// Where this machine's own lobby is [default: 127.0.0.1:43210]
-    #[arg(long, value_name = "ADDR:PORT", conflicts_with = "lobby")]
+    #[arg(long, value_name = "ADDR:PORT", conflicts_with = "lobby", value_parser = own_lobby)]
     pub local_lobby: Option<SocketAddr>,
 
     /// Address at which peers reach you [default: this machine only where the lobby is local, else every address]
@@ -115,6 +115,14 @@ fn lobby(text: &str) -> Result<LobbyArg, String> {
     }
 }
 
+/// A lobby that a daemon hosts lets in whoever reaches it: nobody elsewhere may.
+fn own_lobby(text: &str) -> Result<SocketAddr, String> {
+    let addr = text.parse::<SocketAddr>().map_err(|_| "an address is like 127.0.0.1:43210".to_owned())?;
+    let other =
+        "other machines could reach that: run lobbyd for a lobby with several, it asks for invitations";
+    addr.ip().is_loopback().then_some(addr).ok_or(other.to_owned())
+}
+
 fn listen_addr(text: &str) -> Result<SocketAddr, String> {
     let addr =
         text.parse::<SocketAddr>().or_else(|_| text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 0)));
@@ -154,5 +162,7 @@ mod tests {
         assert_eq!(lobby("chat://h:1/#cut"), Ok(LobbyArg::Broken(InvitationError::Secret)));
         assert_eq!(listen_addr("192.0.2.7"), Ok("192.0.2.7:0".parse().expect("address")));
         assert!(listen_addr("here").is_err());
+        assert!(own_lobby("[::1]:5").is_ok());
+        assert!(own_lobby("0.0.0.0:43210").expect_err("open to others").contains("lobbyd"));
     }
 }

@@ -229,6 +229,8 @@ pub enum RefusedCode {
     Stopping,
     /// The hello broke the rules of this link.
     Protocol,
+    /// An operator of the lobby has banned the key or the address.
+    Banned,
     /// The lobby wants an invitation; the one that came is none, has expired or is used up.
     Invitation,
     /// A reason of a later version.

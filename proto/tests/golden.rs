@@ -288,7 +288,10 @@ fn cells(line: &str) -> Vec<String> {
 #[test]
 fn every_word_has_its_row() {
     let cases = [
-        ("code of refused", words!(RefusedCode: Version, Busy, Stopping, Protocol, Invitation, Other)),
+        (
+            "code of refused",
+            words!(RefusedCode: Version, Busy, Stopping, Protocol, Banned, Invitation, Other),
+        ),
         (
             "code of bye",
             words!(ByeCode: Superseded, Conflict, Busy, Quit, Done, Version, Refused, Protocol, Other),

@@ -1,7 +1,7 @@
 //! The daemon of one person: its sessions, its place in the lobby, and what clients ask of it.
 //!
 //! [`Core`] is plain data: events in, [`Effect`]s out, with the store, the clock and the randomness handed in.
-//! [`run`] gives it a thread of its own, which owns the only writing connection of the store. The thread takes all
+//! [`run()`] gives it a thread of its own, which owns the only writing connection of the store. The thread takes all
 //! events that wait, lets the core handle each, commits once, and only then carries out the effects: nobody ever sees
 //! what is not on the disk, and one flush serves many lines.
 

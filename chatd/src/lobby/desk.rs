@@ -18,7 +18,8 @@ use tokio_util::codec::{FramedRead, FramedWrite};
 use tracing::{debug, warn};
 
 use super::doors::Pass;
-use super::hub::Hub;
+use super::hub::{Hub, OrderError};
+use super::wards::Kind;
 use crate::ipc::{self, ListenError};
 
 /// Name of the socket in the lobby's folder.
@@ -36,6 +37,18 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(super) enum Order {
     /// Make an invitation.
     Invite { uses: u32, expires: Option<WallMs> },
+    /// End somebody's link.
+    Kick { whom: String },
+    /// Let nobody in with that key or from that address.
+    Ban { whom: String, until: Option<WallMs>, with_address: bool },
+    /// Let them in again.
+    Unban { whom: String },
+    /// Take no message from that key.
+    Mute { whom: String, until: Option<WallMs> },
+    /// Take them again.
+    Unmute { whom: String },
+    /// Say who is here and what is decided.
+    List,
 }
 
 /// What came of it.
@@ -44,6 +57,8 @@ pub(super) enum Order {
 pub(super) enum Answer {
     /// The invitation is made; `address` is where the lobby was said to be.
     Invited { token: Token, address: Option<String> },
+    /// It was done, or this is so; a line each.
+    Told { lines: Vec<String> },
     /// It was not done.
     Failed { reason: String },
 }
@@ -116,9 +131,22 @@ pub(super) async fn carry_out(hub: &Hub, order: Order) -> Answer {
                 Err(error) => Answer::Failed { reason: error.to_string() },
             }
         }
+        Order::Kick { whom } => told(hub.kick(&whom)),
+        Order::Ban { whom, until, with_address } => told(hub.forbid(Kind::Ban, &whom, until, with_address)),
+        Order::Unban { whom } => told(hub.allow(Kind::Ban, &whom)),
+        Order::Mute { whom, until } => told(hub.forbid(Kind::Mute, &whom, until, false)),
+        Order::Unmute { whom } => told(hub.allow(Kind::Mute, &whom)),
+        Order::List => Answer::Told { lines: hub.list() },
     };
     hub.written().await.ok(); // an error: nothing is kept
     answer
+}
+
+fn told(outcome: Result<Vec<String>, OrderError>) -> Answer {
+    match outcome {
+        Ok(lines) => Answer::Told { lines },
+        Err(error) => Answer::Failed { reason: error.to_string() },
+    }
 }
 
 /// Gives an order to the lobby that runs in `dir`; `None`: none runs.

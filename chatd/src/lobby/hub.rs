@@ -1,8 +1,8 @@
 //! The room behind its lock, the wake-up of all connections, and the clock.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use proto::ids::{Generation, Key, Mid, WallMs};
@@ -19,6 +19,7 @@ use super::doors::{Doors, Pass, TooMany};
 use super::keep::{Kept, Ledger};
 use super::room::{Batch, Cut, Entered, Outcome, Reader, Room};
 use super::roster::{LinkNo, Refusal};
+use super::wards::{Kind, Subject, Wards};
 
 /// Least time between two wake-ups for new entries: what a busy room says meanwhile goes out in one write.
 /// An idle room is woken at once.
@@ -45,10 +46,43 @@ pub(super) struct Hub {
     schedule: Notify,
 }
 
+/// How the end of a link reaches it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Ending {
+    token: CancellationToken,
+    why: Arc<OnceLock<Cut>>,
+}
+
+impl Ending {
+    fn end(&self, why: Cut) {
+        self.why.get_or_init(|| why);
+        self.token.cancel();
+    }
+
+    /// Returns once the link is to end.
+    pub(super) async fn ended(&self) -> Cut {
+        self.token.cancelled().await;
+        self.why.get().copied().unwrap_or(Cut::Superseded)
+    }
+}
+
+/// A link of a member.
+struct Seat {
+    ending: Ending,
+    from: IpAddr,
+}
+
+impl Seat {
+    fn end(&self, why: Cut) {
+        self.ending.end(why);
+    }
+}
+
 struct State {
     room: Room,
     doors: Doors,
-    links: HashMap<LinkNo, CancellationToken>,
+    wards: Wards,
+    links: HashMap<LinkNo, Seat>,
     /// Nothing more is taken into the log: all that is in it can still be told to everybody.
     closed: bool,
     woken: Option<Instant>,
@@ -64,8 +98,16 @@ impl Hub {
         room.restore(kept.names);
         let doors = Doors::new(config.entry, kept.guests, kept.passes);
         let refresh = Instant::now() + REFRESH;
-        let state =
-            State { room, doors, links: HashMap::new(), closed: false, woken: None, due: None, refresh };
+        let state = State {
+            room,
+            doors,
+            wards: Wards::new(kept.rules),
+            links: HashMap::new(),
+            closed: false,
+            woken: None,
+            due: None,
+            refresh,
+        };
         let (moved, schedule) = (watch::Sender::new(()), Notify::new());
         Self { config, state: Mutex::new(state), moved, ledger, address: kept.address, schedule }
     }
@@ -80,7 +122,8 @@ impl Hub {
     /// Has kept what has changed. Under the lock, so that an older state of a row never follows a newer one.
     fn keep(&self, state: &mut State) {
         let doors = state.doors.take_changes();
-        self.ledger.note(state.room.take_changes().into_iter().chain(doors));
+        let wards = state.wards.take_changes();
+        self.ledger.note(state.room.take_changes().into_iter().chain(doors).chain(wards));
     }
 
     /// Makes an invitation.
@@ -88,6 +131,7 @@ impl Hub {
         let mut state = self.state();
         state.doors.invite(token, pass, wall())?;
         self.keep(&mut state);
+        self.ledger.put_down(format!("invite for {} keys", pass.uses));
         Ok(())
     }
 
@@ -106,23 +150,27 @@ impl Hub {
         self.moved.subscribe()
     }
 
-    /// Lets a caller in; `cut` is cancelled when a newer link of the same key takes over.
+    /// Lets a caller in; `cut` is ended when a newer link of the same key takes over.
     pub(super) fn enter(
         &self,
         key: Key,
         from: SocketAddr,
         version: u16,
         hello: &MemberHello,
-        cut: CancellationToken,
+        cut: Ending,
     ) -> Result<Entered, Refusal> {
         let mut state = self.state();
+        let banned = |subject| state.wards.holds(Kind::Ban, subject, wall());
+        if banned(Subject::Key(key)) || banned(Subject::Addr(from.ip())) {
+            return Err(Refusal::Banned);
+        }
         let admission = state.doors.admit(key, hello.invitation.as_ref(), wall())?;
         let before = state.room.changed();
         let entered = state.room.enter(key, from, version, hello)?;
         state.doors.let_in(key, admission);
-        state.links.insert(entered.link, cut);
+        state.links.insert(entered.link, Seat { ending: cut, from: from.ip() });
         if let Some(older) = entered.older.and_then(|older| state.links.remove(&older)) {
-            older.cancel();
+            older.end(Cut::Superseded);
         }
         self.keep(&mut state);
         self.announce_presence(state, before);
@@ -140,6 +188,11 @@ impl Hub {
         let mut state = self.state();
         if state.closed {
             return Err(Cut::Stopping);
+        }
+        // What stands in the log stands there, whoever asks again.
+        let muted = state.wards.holds(Kind::Mute, Subject::Key(key), wall());
+        if muted && !state.room.has(key, mid) {
+            return Ok(Outcome::Muted);
         }
         let outcome = state.room.publish(key, link, mid, at, text)?;
         if let Outcome::Stands { fresh: true, .. } = outcome {
@@ -243,6 +296,10 @@ impl Hub {
         [expiry, state.due].into_iter().flatten().min()
     }
 }
+
+#[path = "hub_orders.rs"]
+mod orders;
+pub(super) use orders::OrderError;
 
 fn wall() -> WallMs {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

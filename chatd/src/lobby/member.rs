@@ -100,7 +100,7 @@ async fn stay(hub: &Arc<Hub>, guest: Guest, closing: &CancellationToken) {
     let (answer, answers) = mpsc::channel(ANSWERS);
     let end = tokio::select! {
         biased;
-        () = cut.cancelled() => End::Cut(Cut::Superseded),
+        why = cut.ended() => End::Cut(why),
         end = until(closing, listen::listen(&seat, &mut incoming, &answer)) => end,
         end = speak::speak(hub, entered, &mut outgoing, answers, closing) => end,
     };
@@ -155,7 +155,9 @@ fn goodbye(hub: &Hub, end: &End) -> Option<FromLobby> {
         End::Bye | End::Link(LinkError::Closed) => return None,
         End::Cut(Cut::Stopping) => u64::try_from(hub.config.restart_retry.as_millis()).unwrap_or(u64::MAX),
         End::Cut(Cut::TooSlow) => CUT_RETRY_MS,
-        End::Cut(Cut::Superseded) | End::Protocol | End::Link(_) => LONG_RETRY_MS,
+        End::Cut(Cut::Superseded | Cut::Removed | Cut::Banned) | End::Protocol | End::Link(_) => {
+            LONG_RETRY_MS
+        }
     };
     Some(FromLobby::GoAway { reason: reason(end), retry_after_ms })
 }

@@ -14,6 +14,7 @@
 //! | `desk` | orders to the lobby, by its local socket |
 //! | `doors` | invitations, and whom they let in |
 //! | `gate` | how many may be on the doorstep |
+//! | `wards` | who may not come in or not speak, as operators decided |
 //! | `server` | accepting and the orderly end |
 //! | [`cli`] | the command line of `lobbyd` |
 //!
@@ -31,6 +32,7 @@ mod ring;
 mod room;
 mod roster;
 mod server;
+mod wards;
 
 pub use config::{Entry, LobbyConfig};
 pub use server::Lobby;

@@ -61,6 +61,12 @@ pub(super) enum Cut {
     /// More came and went than is remembered.
     #[error("you were too slow to follow who came and went, come back")]
     TooSlow,
+    /// An operator ended it; the member may come back.
+    #[error("an operator has removed you from the lobby")]
+    Removed,
+    /// An operator ended it, for longer.
+    #[error("an operator has banned you from the lobby")]
+    Banned,
     /// The lobby takes nothing more.
     #[error("the lobby is stopping")]
     Stopping,
@@ -73,6 +79,8 @@ pub(super) enum Outcome {
     Stands { seq: LobbySeq, fresh: bool },
     /// It does not fit into a frame.
     TooLong,
+    /// An operator has decided that its author may not speak.
+    Muted,
 }
 
 impl Room {
@@ -113,6 +121,11 @@ impl Room {
             Some(RoomCursor { generation, seq }) if generation == self.generation && seq <= head => seq,
             Some(_) => LobbySeq::START,
         }
+    }
+
+    /// Whether a message stands in the log.
+    pub(super) fn has(&self, key: Key, mid: Mid) -> bool {
+        self.ring.find(key, mid).is_some()
     }
 
     /// Puts a message into the log, once for each author and `mid`.
@@ -185,6 +198,16 @@ impl Room {
     /// What is to be kept of what has changed since the last call.
     pub(super) fn take_changes(&mut self) -> Vec<RowChange> {
         self.roster.take_changes()
+    }
+
+    /// Somebody is gone at once.
+    pub(super) fn remove_now(&mut self, key: Key) {
+        self.roster.remove_now(key);
+    }
+
+    /// The members, to look at.
+    pub(super) fn roster(&self) -> &Roster {
+        &self.roster
     }
 
     /// Counts the changes of presence.

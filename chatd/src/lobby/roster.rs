@@ -29,6 +29,9 @@ pub(super) enum Refusal {
     /// No alternative of the name was free.
     #[error("the name and all its numbered forms are taken, please wish another one")]
     NameTaken,
+    /// An operator has decided so.
+    #[error("an operator of this lobby has banned you")]
+    Banned,
     /// No invitation came.
     #[error("this lobby wants an invitation: ask for one, and use it by: chatctl join LINE")]
     Uninvited,
@@ -385,6 +388,9 @@ impl Roster {
         }
     }
 }
+
+#[path = "roster_find.rs"]
+mod find;
 
 #[cfg(test)]
 #[path = "roster_tests.rs"]

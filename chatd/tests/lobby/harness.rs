@@ -110,7 +110,11 @@ impl TestLobby {
     }
 
     pub(crate) async fn refused(&self, hello: MemberHello) -> RefusedCode {
-        let (mut incoming, mut outgoing) = self.link(&identity()).await;
+        self.refused_as(&identity(), hello).await
+    }
+
+    pub(crate) async fn refused_as(&self, identity: &Identity, hello: MemberHello) -> RefusedCode {
+        let (mut incoming, mut outgoing) = self.link(identity).await;
         outgoing.send(&ToLobby::Hello(Box::new(hello))).await.expect("hello");
         match incoming.next().await.expect("an answer") {
             FromLobby::Refused { code, .. } => code,

@@ -6,4 +6,5 @@ mod invitations;
 mod load;
 mod log;
 mod members;
+mod operators;
 mod wire;

@@ -163,8 +163,8 @@ fn contact() -> impl Strategy<Value = Contact> {
 }
 
 fn refused_code() -> impl Strategy<Value = RefusedCode> {
-    use RefusedCode::{Busy, Invitation, Other, Protocol, Stopping, Version};
-    prop::sample::select(vec![Version, Busy, Stopping, Protocol, Invitation, Other])
+    use RefusedCode::{Banned, Busy, Invitation, Other, Protocol, Stopping, Version};
+    prop::sample::select(vec![Version, Busy, Stopping, Protocol, Banned, Invitation, Other])
 }
 
 pub(crate) fn peer_message() -> impl Strategy<Value = PeerMessage> {

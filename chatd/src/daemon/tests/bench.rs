@@ -15,6 +15,7 @@ use rand::rngs::StdRng;
 use tokio::sync::oneshot;
 
 use crate::daemon::{Accept, Core, Effect, Event, Known, Setup};
+use crate::joined::Joined;
 use crate::peer::{ConnId, Now, chain};
 use crate::store::{LogId, Store};
 
@@ -44,17 +45,26 @@ pub(super) struct Bench {
     last_mid: u128,
 }
 
+fn setup() -> Setup {
+    Setup {
+        key: ME,
+        name: name("anna"),
+        lobby: "lobby.example.org:43210".to_owned(),
+        named: true,
+        accept: Accept::Anyone,
+        joined: None,
+        listening: Some(addr()),
+    }
+}
+
 impl Bench {
     pub(super) fn new() -> Self {
-        Self::with(Setup {
-            key: ME,
-            name: name("anna"),
-            lobby: "lobby.example.org:43210".to_owned(),
-            named: true,
-            accept: Accept::Anyone,
-            joined: None,
-            listening: Some(addr()),
-        })
+        Self::with(setup())
+    }
+
+    /// In a lobby to which an invitation led.
+    pub(super) fn joined(joined: Joined) -> Self {
+        Self::with(Setup { joined: Some(joined), ..setup() })
     }
 
     fn with(setup: Setup) -> Self {

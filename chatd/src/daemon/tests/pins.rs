@@ -1,6 +1,7 @@
 //! A name stands for the key of the first contact.
 
 use proto::ids::Key;
+use proto::invitation::Token;
 use proto::ipc::{Call, ErrorCode, LobbyState, Reply, SessionRef, Trust};
 use proto::lobby::ToLobby;
 use proto::peer::Content;
@@ -8,6 +9,7 @@ use proto::peer::Content;
 use super::bench::{Bench, Caller, key, name};
 use crate::daemon::{Effect, Event};
 use crate::identity::fingerprint;
+use crate::joined::Joined;
 use crate::store::LogId;
 
 const LOBBY: Key = Key([200; 32]);
@@ -214,4 +216,24 @@ fn a_newcomer_is_told_once_with_the_way_to_check() {
     let told = bench.notices(log);
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].contains(&fingerprint(&key(1))) && told[0].ends_with("\\verify bobby"), "{told:?}");
+}
+
+#[test]
+fn the_secret_of_an_invitation_goes_to_its_own_lobby_and_only_until_it_has_opened_it() {
+    let shown = |bench: &Bench| -> Vec<Option<Token>> {
+        let hellos = bench.effects.iter().filter_map(|effect| match effect {
+            Effect::Lobby(_, ToLobby::Hello(hello)) => Some(hello.invitation),
+            _ => None,
+        });
+        hellos.collect()
+    };
+    let token = Token([7; 16]);
+    let mut bench = Bench::joined(Joined { addr: "h:1".to_owned(), lobby: LOBBY, token: Some(token) });
+    bench.step(Event::LobbyUp { link: 1, hosted: false, key: key(201) });
+    assert_eq!(shown(&bench), [None], "another lobby, even one that was accepted");
+    bench.step(Event::LobbyUp { link: 2, hosted: false, key: LOBBY });
+    assert_eq!(shown(&bench), [None, Some(token)]);
+    bench.lobby(LOBBY, &[]);
+    bench.step(Event::LobbyUp { link: 3, hosted: false, key: LOBBY });
+    assert_eq!(shown(&bench), [None, Some(token), Some(token), None], "let in: the key is enough");
 }

@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
+use super::desk::Order;
 use super::{Entry, Lobby, LobbyConfig};
 use crate::dirs::{DirError, Lock};
 use crate::identity::{Identity, fingerprint};
@@ -56,6 +57,18 @@ pub struct Args {
 enum Command {
     /// Prints an invitation: one line that lets somebody in
     Invite(orders::Invite),
+    /// Says who is here, and who is banned or muted
+    List,
+    /// Ends somebody's connection; they may come back
+    Kick(orders::Whom),
+    /// Keeps somebody out, by key or by address
+    Ban(orders::Ban),
+    /// Takes a ban back
+    Unban(orders::Whom),
+    /// Takes no messages from somebody
+    Mute(orders::Mute),
+    /// Takes them again
+    Unmute(orders::Whom),
 }
 
 /// Runs `lobbyd` from its arguments to its end.
@@ -99,6 +112,12 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     match &args.order {
         None => serve(args, &data).await,
         Some(Command::Invite(invite)) => orders::invite(&data, invite).await,
+        Some(Command::List) => orders::tell(&data, Order::List).await,
+        Some(Command::Kick(whom)) => orders::tell(&data, whom.kick()).await,
+        Some(Command::Ban(ban)) => orders::tell(&data, ban.order()?).await,
+        Some(Command::Unban(whom)) => orders::tell(&data, whom.unban()).await,
+        Some(Command::Mute(mute)) => orders::tell(&data, mute.order()?).await,
+        Some(Command::Unmute(whom)) => orders::tell(&data, whom.unmute()).await,
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use clap::Args;
 use jiff::{Span, Zoned};
+use proto::display;
 use proto::ids::WallMs;
 use proto::invitation::{Invitation, is_host_port};
 
@@ -71,6 +72,7 @@ pub(super) async fn invite(data: &Path, args: &Invite) -> anyhow::Result<()> {
     let (token, kept) = match give(data, order).await? {
         Answer::Invited { token, address } => (token, address),
         Answer::Failed { reason } => bail!(reason),
+        Answer::Told { .. } => bail!("the lobby gave an answer to another order"),
     };
     let addr = match (&args.address, kept) {
         (Some(addr), _) => addr.clone(),
@@ -80,6 +82,77 @@ pub(super) async fn invite(data: &Path, args: &Invite) -> anyhow::Result<()> {
     let lobby = Identity::load_or_create(data)?.key();
     let line = Invitation { addr, lobby, token }.line();
     writeln!(io::stdout(), "{line}").context("cannot print the invitation")
+}
+
+/// What names somebody.
+#[derive(Debug, Args)]
+pub(super) struct Whom {
+    /// A name, a key, or a fingerprint (SHA256:…)
+    whom: String,
+}
+
+/// What `ban` takes.
+#[derive(Debug, Args)]
+pub(super) struct Ban {
+    /// A name, a key, a fingerprint (SHA256:…), or an address
+    whom: String,
+
+    /// For how long, like 7d or 12h; `never` ends
+    #[arg(long = "for", value_name = "TIME", default_value = "never", value_parser = expiry)]
+    time: Expiry,
+
+    /// Also the address from which they are connected now; everybody behind the same router has it
+    #[arg(long)]
+    address: bool,
+}
+
+/// What `mute` takes.
+#[derive(Debug, Args)]
+pub(super) struct Mute {
+    #[command(flatten)]
+    whom: Whom,
+
+    /// For how long, like 7d or 12h; `never` ends
+    #[arg(long = "for", value_name = "TIME", default_value = "never", value_parser = expiry)]
+    time: Expiry,
+}
+
+impl Whom {
+    pub(super) fn kick(&self) -> Order {
+        Order::Kick { whom: self.whom.clone() }
+    }
+
+    pub(super) fn unban(&self) -> Order {
+        Order::Unban { whom: self.whom.clone() }
+    }
+
+    pub(super) fn unmute(&self) -> Order {
+        Order::Unmute { whom: self.whom.clone() }
+    }
+}
+
+impl Ban {
+    pub(super) fn order(&self) -> anyhow::Result<Order> {
+        Ok(Order::Ban { whom: self.whom.clone(), until: self.time.at()?, with_address: self.address })
+    }
+}
+
+impl Mute {
+    pub(super) fn order(&self) -> anyhow::Result<Order> {
+        Ok(Order::Mute { whom: self.whom.whom.clone(), until: self.time.at()? })
+    }
+}
+
+/// Gives any other order and prints what the lobby says to it.
+pub(super) async fn tell(data: &Path, order: Order) -> anyhow::Result<()> {
+    match give(data, order).await? {
+        Answer::Told { lines } => {
+            let mut out = io::stdout().lock();
+            lines.iter().try_for_each(|line| writeln!(out, "{}", display::line(line))).context("cannot print")
+        }
+        Answer::Failed { reason } => bail!(display::line(&reason).into_owned()),
+        Answer::Invited { .. } => bail!("the lobby gave an answer to another order"),
+    }
 }
 
 /// A lobby that listens everywhere is reached at the address by which this machine reaches others.

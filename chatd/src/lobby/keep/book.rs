@@ -1,21 +1,26 @@
 //! The database of a lobby.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::OpenOptions;
-use std::io;
-use std::path::Path;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use proto::ids::{Key, WallMs};
 use proto::name::Name;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::{Kept, Row, RowId};
 use crate::lobby::doors::{Pass, TokenHash};
+use crate::lobby::wards::{Kind, Rule, Subject};
 use crate::store::{StoreError, check_sqlite};
 
 /// Name of the file in the lobby's folder.
 const FILE_NAME: &str = "lobby.db";
+
+/// Name of the file beside it that says what operators did, to which keys and addresses.
+const AUDIT_NAME: &str = "audit.log";
 
 /// Version of the tables, in `PRAGMA user_version`. 0 is an empty file.
 const VERSION: i64 = 1;
@@ -39,6 +44,14 @@ CREATE TABLE IF NOT EXISTS invitation (
     expires INTEGER                         -- when, in milliseconds since 1970; NULL: never
 ) WITHOUT ROWID;
 
+-- What operators have decided.
+CREATE TABLE IF NOT EXISTS rule (
+    kind    TEXT NOT NULL,                  -- 'ban' or 'mute'
+    whom    TEXT NOT NULL,                  -- a key (base64url) or an address
+    expires INTEGER,                        -- when, in milliseconds since 1970; NULL: never
+    PRIMARY KEY (kind, whom)
+) WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS meta (
     key   TEXT PRIMARY KEY,
     value TEXT NOT NULL
@@ -52,6 +65,7 @@ const ADDRESS: &str = "address";
 #[derive(Debug)]
 pub(super) struct Book {
     db: Connection,
+    audit: PathBuf,
 }
 
 impl Book {
@@ -59,10 +73,7 @@ impl Book {
     pub(super) fn open(dir: &Path) -> Result<Self, StoreError> {
         check_sqlite()?;
         let path = dir.join(FILE_NAME);
-        make_private(&path).map_err(|error| {
-            let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
-            rusqlite::Error::SqliteFailure(code, Some(format!("{}: {error}", path.display())))
-        })?;
+        make_private(&path).map_err(|error| cannot_open(&path, &error))?;
         let db = Connection::open(path)?;
         db.busy_timeout(Duration::from_secs(5))?;
         db.pragma_update(None, "journal_mode", "WAL")?;
@@ -73,7 +84,7 @@ impl Book {
         }
         db.execute_batch(TABLES)?;
         db.pragma_update(None, "user_version", VERSION)?;
-        Ok(Self { db })
+        Ok(Self { db, audit: dir.join(AUDIT_NAME) })
     }
 
     /// All that is kept. A row that no version of the program writes is an error, not a name that is free.
@@ -83,6 +94,7 @@ impl Book {
             names: self.names()?,
             guests: self.guests()?,
             passes: self.passes()?,
+            rules: self.rules()?,
             address: self.db.query_row(address, [ADDRESS], |row| row.get(0)).optional()?,
         })
     }
@@ -97,6 +109,19 @@ impl Book {
         Ok(guests)
     }
 
+    fn rules(&self) -> Result<HashMap<Rule, Option<WallMs>>, StoreError> {
+        let mut query = self.db.prepare("SELECT kind, whom, expires FROM rule")?;
+        let mut rows = query.query([])?;
+        let mut rules = HashMap::new();
+        while let Some(row) = rows.next()? {
+            let kind = Kind::of(&row.get::<_, String>(0)?).ok_or(StoreError::Broken("rule"))?;
+            let whom = row.get::<_, String>(1)?.parse::<Subject>();
+            let whom = whom.map_err(|()| StoreError::Broken("rule"))?;
+            rules.insert((kind, whom), row.get::<_, Option<u64>>(2)?.map(WallMs));
+        }
+        Ok(rules)
+    }
+
     fn passes(&self) -> Result<HashMap<TokenHash, Pass>, StoreError> {
         let mut query = self.db.prepare("SELECT hash, uses, expires FROM invitation")?;
         let row = |row: &rusqlite::Row<'_>| {
@@ -104,6 +129,17 @@ impl Book {
             Ok((TokenHash(row.get(0)?), pass))
         };
         Ok(query.query_map([], row)?.collect::<Result<_, _>>()?)
+    }
+
+    fn put_down(&self, lines: &[String]) -> io::Result<()> {
+        let now = Timestamp::now();
+        let mut text = Vec::new();
+        for line in lines {
+            writeln!(text, "{now:.3} {line}")?;
+        }
+        let mut file = make_private(&self.audit)?;
+        file.write_all(&text)?;
+        file.sync_all()
     }
 
     fn names(&self) -> Result<Vec<(Key, Name, WallMs)>, StoreError> {
@@ -122,7 +158,17 @@ impl Book {
     }
 
     /// Writes all or nothing, with one flush of the disk.
-    pub(super) fn write(&mut self, changes: &HashMap<RowId, Option<Row>>) -> Result<(), StoreError> {
+    ///
+    /// Lines go to the audit log first: what cannot be put down is not done for good. After a failure they may stand
+    /// there twice.
+    pub(super) fn write(
+        &mut self,
+        changes: &HashMap<RowId, Option<Row>>,
+        lines: &[String],
+    ) -> Result<(), StoreError> {
+        if !lines.is_empty() {
+            self.put_down(lines).map_err(|error| cannot_open(&self.audit, &error))?;
+        }
         if changes.is_empty() {
             return Ok(());
         }
@@ -148,6 +194,9 @@ fn put(tx: &Transaction<'_>, id: &RowId, row: &Row) -> Result<(), StoreError> {
         (RowId::Invitation(hash), Row::Invitation(Pass { uses, expires })) => tx
             .prepare_cached("INSERT OR REPLACE INTO invitation (hash, uses, expires) VALUES (?1, ?2, ?3)")?
             .execute(params![hash.0, uses, expires.map(|at| at.0)])?,
+        (RowId::Rule((kind, whom)), Row::Rule(end)) => tx
+            .prepare_cached("INSERT OR REPLACE INTO rule (kind, whom, expires) VALUES (?1, ?2, ?3)")?
+            .execute(params![kind.word(), whom.to_string(), end.map(|end| end.0)])?,
         (RowId::Address, Row::Address(address)) => tx
             .prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)")?
             .execute([ADDRESS, address])?,
@@ -163,6 +212,9 @@ fn remove(tx: &Transaction<'_>, id: &RowId) -> Result<(), StoreError> {
         RowId::Invitation(hash) => {
             tx.prepare_cached("DELETE FROM invitation WHERE hash = ?1")?.execute([hash.0])?
         }
+        RowId::Rule((kind, whom)) => tx
+            .prepare_cached("DELETE FROM rule WHERE kind = ?1 AND whom = ?2")?
+            .execute([kind.word(), &whom.to_string()])?,
         RowId::Address => tx.execute("DELETE FROM meta WHERE key = ?1", [ADDRESS])?,
     };
     Ok(())
@@ -172,11 +224,16 @@ fn key(bytes: &[u8]) -> Result<Key, StoreError> {
     Key::from_slice(bytes).ok_or(StoreError::Broken("key"))
 }
 
+fn cannot_open(path: &Path, error: &io::Error) -> rusqlite::Error {
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
+    rusqlite::Error::SqliteFailure(code, Some(format!("{}: {error}", path.display())))
+}
+
 /// The files that SQLite puts beside it get the same mode.
-fn make_private(path: &Path) -> io::Result<()> {
+fn make_private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.append(true).create(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop)
+    options.open(path)
 }

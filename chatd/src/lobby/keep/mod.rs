@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 use tracing::error;
 
 use super::doors::{Pass, TokenHash};
+use super::wards::Rule;
 use crate::store::StoreError;
 use book::Book;
 
@@ -35,6 +36,8 @@ pub(super) enum RowId {
     Guest(Key),
     /// An invitation.
     Invitation(TokenHash),
+    /// A decision of an operator.
+    Rule(Rule),
     /// Where the lobby can be reached: there is one.
     Address,
 }
@@ -48,6 +51,8 @@ pub(super) enum Row {
     Guest,
     /// What is left of an invitation.
     Invitation(Pass),
+    /// When a decision ends; `None`: never.
+    Rule(Option<WallMs>),
     /// Where the lobby can be reached, `host:port`.
     Address(String),
 }
@@ -64,6 +69,8 @@ pub(super) struct Kept {
     pub(super) guests: HashSet<Key>,
     /// Invitations.
     pub(super) passes: HashMap<TokenHash, Pass>,
+    /// Decisions of operators, and when they end.
+    pub(super) rules: HashMap<Rule, Option<WallMs>>,
     /// Where the lobby can be reached.
     pub(super) address: Option<String>,
 }
@@ -85,6 +92,8 @@ struct Waiting(Mutex<Unwritten>);
 #[derive(Debug, Default)]
 struct Unwritten {
     rows: HashMap<RowId, Option<Row>>,
+    /// Lines for the audit log.
+    lines: Vec<String>,
     /// Who is told once the rows are on the disk: operators, of whom there are few.
     told: Vec<oneshot::Sender<()>>,
 }
@@ -101,7 +110,7 @@ impl Ledger {
         let Some(notes) = &self.0 else { return };
         let mut waiting = notes.waiting.lock();
         waiting.rows.extend(changes);
-        let nothing = waiting.rows.is_empty() && waiting.told.is_empty();
+        let nothing = waiting.rows.is_empty() && waiting.told.is_empty() && waiting.lines.is_empty();
         drop(waiting);
         if !nothing && let Err(TrySendError::Disconnected(())) = notes.wake.try_send(()) {
             error!("the thread that keeps names is gone: nothing is kept any more");
@@ -110,6 +119,14 @@ impl Ledger {
 }
 
 impl Ledger {
+    /// Puts an order down in the audit log: what was done, to which keys and addresses.
+    pub(super) fn put_down(&self, line: String) {
+        let Some(notes) = &self.0 else { return };
+        // One for each order, which waits for the disk: there are never more than a few.
+        notes.waiting.lock().lines.push(line);
+        self.note([]);
+    }
+
     /// Comes true once all that was noted until now is on the disk; at once where nothing is kept.
     pub(super) fn written(&self) -> oneshot::Receiver<()> {
         let (tell, told) = oneshot::channel();
@@ -157,8 +174,8 @@ fn write(mut book: Book, waiting: &Waiting, woken: &Receiver<()>) {
             None => woken.recv().is_err(),
             Some(time) => woken.recv_timeout(time) == Err(RecvTimeoutError::Disconnected),
         };
-        let Unwritten { rows, told } = mem::take(&mut *waiting.lock());
-        patience = match book.write(&rows) {
+        let Unwritten { rows, lines, told } = mem::take(&mut *waiting.lock());
+        patience = match book.write(&rows, &lines) {
             Ok(()) => {
                 for tell in told {
                     tell.send(()).ok(); // who does not wait any more need not know
@@ -171,6 +188,7 @@ fn write(mut book: Book, waiting: &Waiting, woken: &Receiver<()>) {
                 for (id, row) in rows {
                     waiting.rows.entry(id).or_insert(row); // unless it has changed again
                 }
+                waiting.lines.splice(0..0, lines);
                 waiting.told.extend(told);
                 Some(RETRY)
             }

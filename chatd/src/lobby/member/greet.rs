@@ -7,11 +7,10 @@ use proto::hello::Versions;
 use proto::ids::Key;
 use proto::lobby::{ALPN, FromLobby, MemberHello, RefusedCode, ToLobby};
 use tokio::net::TcpStream;
-use tokio_util::sync::CancellationToken;
 
 use crate::identity::Identity;
 use crate::link::{Incoming, LinkError, Outgoing, accept, split};
-use crate::lobby::hub::Hub;
+use crate::lobby::hub::{Ending, Hub};
 use crate::lobby::room::Entered;
 use crate::lobby::roster::Refusal;
 
@@ -42,8 +41,8 @@ pub(super) struct Refused {
 pub(super) struct Guest {
     pub(super) key: Key,
     pub(super) entered: Entered,
-    /// Cancelled when a newer link of the same key takes over.
-    pub(super) cut: CancellationToken,
+    /// Ended when a newer link of the same key takes over, or by an operator.
+    pub(super) cut: Ending,
     pub(super) incoming: Incoming<ToLobby>,
     pub(super) outgoing: Outgoing,
 }
@@ -66,7 +65,7 @@ pub(super) async fn greet(hub: &Hub, identity: &Identity, stream: TcpStream, add
         }
         Err(error) => return Greeted::Failed(error),
     };
-    let cut = CancellationToken::new();
+    let cut = Ending::default();
     match enter(hub, key, canonical(addr), &hello, &cut) {
         Ok(entered) => {
             incoming.accept_hello();
@@ -81,7 +80,7 @@ fn enter(
     key: Key,
     addr: SocketAddr,
     hello: &MemberHello,
-    cut: &CancellationToken,
+    cut: &Ending,
 ) -> Result<Entered, FromLobby> {
     let version = Versions::OURS
         .agree(hello.versions)
@@ -90,6 +89,7 @@ fn enter(
         let (code, retry_after_ms) = match refusal {
             Refusal::Full => (RefusedCode::Busy, BUSY_RETRY_MS),
             Refusal::NameTaken => (RefusedCode::Other, BUSY_RETRY_MS),
+            Refusal::Banned => (RefusedCode::Banned, UNINVITED_RETRY_MS),
             Refusal::Uninvited
             | Refusal::UnknownInvitation
             | Refusal::ExpiredInvitation

@@ -55,6 +55,9 @@ async fn next(incoming: &mut Incoming<ToLobby>, answer: &Sender<FromLobby>) -> R
 fn publish(seat: &Seat, mid: Mid, at: WallMs, text: Text) -> Result<FromLobby, Cut> {
     Ok(match seat.hub.publish(seat.key, seat.link, mid, at, text)? {
         Outcome::Stands { seq, .. } => FromLobby::Published { mid, seq },
+        Outcome::Muted => {
+            FromLobby::NotPublished { mid, reason: "an operator of the lobby has muted you".to_owned() }
+        }
         Outcome::TooLong => {
             FromLobby::NotPublished { mid, reason: "the message does not fit into a frame".to_owned() }
         }
