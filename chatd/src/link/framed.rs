@@ -13,6 +13,7 @@ use proto::frame::{Codec, Encoded};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::codec::{Encoder, FramedRead};
 
@@ -138,6 +139,19 @@ impl Outgoing {
             self.feed_encoded(message).await?;
         }
         self.flush().await
+    }
+
+    /// Writes what is put into a queue, gathered, until nobody can put anything into it any more; then ends this
+    /// direction in order.
+    pub async fn carry<M: Serialize>(mut self, mut queue: mpsc::Receiver<M>) -> Result<(), LinkError> {
+        while let Some(message) = queue.recv().await {
+            self.feed(&message).await?;
+            while let Ok(message) = queue.try_recv() {
+                self.feed(&message).await?;
+            }
+            self.flush().await?;
+        }
+        self.close().await
     }
 
     /// Writes all that was fed.

@@ -197,7 +197,7 @@ impl PeerNet {
             drop(queue);
             let error = tokio::select! {
                 error = reads => error,
-                outcome = write(outgoing, waiting) => outcome.err().unwrap_or(LinkError::Closed),
+                outcome = outgoing.carry(waiting) => outcome.err().unwrap_or(LinkError::Closed),
                 () = net.shutdown.cancelled() => LinkError::Closed,
             };
             drop(side);
@@ -261,16 +261,4 @@ async fn read(
             return std::future::pending().await;
         }
     }
-}
-
-/// Writes what waits, gathered; ends the connection in order when nobody can put anything on it any more.
-async fn write(mut outgoing: Outgoing, mut waiting: mpsc::Receiver<PeerMessage>) -> Result<(), LinkError> {
-    while let Some(message) = waiting.recv().await {
-        outgoing.feed(&message).await?;
-        while let Ok(message) = waiting.try_recv() {
-            outgoing.feed(&message).await?;
-        }
-        outgoing.flush().await?;
-    }
-    outgoing.close().await
 }

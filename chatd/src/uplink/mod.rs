@@ -187,7 +187,7 @@ impl Uplink {
         let Some(queue) = self.queue.weak() else { return LinkError::Closed };
         let error = tokio::select! {
             error = read(incoming, queue, &self.events) => error,
-            outcome = write(outgoing, waiting) => outcome.err().unwrap_or(LinkError::Closed),
+            outcome = outgoing.carry(waiting) => outcome.err().unwrap_or(LinkError::Closed),
         };
         debug!(%error, "link to the lobby ended");
         error
@@ -238,16 +238,4 @@ async fn read(
             return std::future::pending().await;
         }
     }
-}
-
-/// Writes what waits, gathered; ends the link in order when the core has closed the queue.
-async fn write(mut outgoing: Outgoing, mut waiting: mpsc::Receiver<ToLobby>) -> Result<(), LinkError> {
-    while let Some(message) = waiting.recv().await {
-        outgoing.feed(&message).await?;
-        while let Ok(message) = waiting.try_recv() {
-            outgoing.feed(&message).await?;
-        }
-        outgoing.flush().await?;
-    }
-    outgoing.close().await
 }
