@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`tls`] | [`connect`] and [`accept`]: an encrypted stream whose both ends are known by their keys |
 //! | [`framed`] | [`split`], [`Incoming`] and [`Outgoing`]: messages on any stream, with the link's timers |
+//! | `gate` | how many callers may be between accept and a good hello, at the lobby and at a daemon |
 //! | [`socket`] | TCP listeners and streams as these links need them |
 
 use std::io;
@@ -13,6 +14,7 @@ use proto::frame::FrameError;
 use proto::ids::Key;
 
 pub mod framed;
+pub(crate) mod gate;
 pub mod socket;
 pub mod tls;
 

@@ -17,11 +17,11 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{Span, debug, info};
 
-use super::gate::Place;
 use super::hub::Hub;
 use super::room::Cut;
 use super::roster::LinkNo;
 use crate::identity::{Identity, fingerprint};
+use crate::link::gate::Place;
 use crate::link::{Incoming, LinkError, Outgoing};
 use greet::{Greeted, Guest, Refused};
 

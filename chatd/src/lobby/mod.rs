@@ -13,7 +13,6 @@
 //! | `member` | one connection: hello, requests in, log out |
 //! | `desk` | orders to the lobby, by its local socket |
 //! | `doors` | invitations, and whom they let in |
-//! | `gate` | how many may be on the doorstep |
 //! | `wards` | who may not come in or not speak, as operators decided |
 //! | `server` | accepting and the orderly end |
 //! | [`cli`] | the command line of `lobbyd` |
@@ -24,7 +23,6 @@ pub mod cli;
 mod config;
 mod desk;
 mod doors;
-mod gate;
 mod hub;
 mod keep;
 mod member;

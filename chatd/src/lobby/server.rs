@@ -14,12 +14,12 @@ use tracing::{Instrument, error, info, info_span, warn};
 
 use super::config::LobbyConfig;
 use super::desk::Desk;
-use super::gate::Gate;
 use super::hub::Hub;
 use super::keep::{self, Keeper, Kept, Ledger, Row, RowId};
 use super::member;
 use crate::identity::Identity;
 use crate::ipc::ListenError;
+use crate::link::gate::Gate;
 use crate::link::socket::accept_with_backoff;
 use crate::store::StoreError;
 
@@ -128,7 +128,7 @@ impl Server {
     fn welcome(
         &self,
         members: &mut JoinSet<()>,
-        place: super::gate::Place,
+        place: crate::link::gate::Place,
         stream: TcpStream,
         addr: SocketAddr,
         closing: &CancellationToken,

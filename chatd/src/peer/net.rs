@@ -18,6 +18,7 @@ use tracing::{Instrument, debug, info_span, warn};
 use super::ConnId;
 use crate::daemon::Event;
 use crate::identity::Identity;
+use crate::link::gate::{Gate, Place};
 use crate::link::{
     HANDSHAKE_TIMEOUT, Incoming, LinkError, Outgoing, PING_AFTER, accept, connect, socket, split,
 };
@@ -26,7 +27,7 @@ use crate::store::LogId;
 /// Messages that wait to be written on one connection. The window of a session keeps far below it; a connection on
 /// which it fills up is closed, and the session resumes on the next.
 const QUEUE: usize = 1024;
-/// Connections whose other end has not proven a key yet; more are closed at once.
+/// Connections whose other end has not said hello yet; the oldest makes room for more.
 const MAX_STRANGERS: usize = 128;
 /// Connections that others have made; more are closed at once.
 const MAX_ACCEPTED: usize = 512;
@@ -41,7 +42,6 @@ pub struct PeerNet {
     /// The queue of each connection. Held only to look up, put in or take out.
     queues: Mutex<HashMap<ConnId, mpsc::Sender<PeerMessage>>>,
     last_conn: AtomicU64,
-    strangers: Arc<Semaphore>,
     accepted: Arc<Semaphore>,
     tasks: TaskTracker,
     /// The tasks of the connections alone: they end when all that was put on them is written.
@@ -62,7 +62,6 @@ impl PeerNet {
             events,
             queues: Mutex::default(),
             last_conn: AtomicU64::new(0),
-            strangers: Arc::new(Semaphore::new(MAX_STRANGERS)),
             accepted: Arc::new(Semaphore::new(MAX_ACCEPTED)),
             tasks,
             conns: TaskTracker::new(),
@@ -142,33 +141,44 @@ impl PeerNet {
 
     /// Accepts peers until the shutdown.
     pub async fn listen(self: Arc<Self>, listener: TcpListener) {
+        let mut gate = Gate::new(MAX_STRANGERS);
         loop {
-            let accepted = self.shutdown.run_until_cancelled(socket::accept_with_backoff(&listener)).await;
-            let Some((stream, from)) = accepted else { return };
-            let (Ok(stranger), Ok(accepted)) = (
-                Arc::clone(&self.strangers).try_acquire_owned(),
-                Arc::clone(&self.accepted).try_acquire_owned(),
-            ) else {
+            let calling = async { (gate.free().await, socket::accept_with_backoff(&listener).await) };
+            let called = self.shutdown.run_until_cancelled(calling).await;
+            let Some((permit, (stream, from))) = called else { return };
+            let Ok(accepted) = Arc::clone(&self.accepted).try_acquire_owned() else {
                 debug!(%from, "too many connections: closing this one");
                 continue;
             };
-            let net = Arc::clone(&self);
+            let place = gate.enter(permit);
+            let work = Arc::clone(&self).receive(stream, from, place, accepted);
             let span = info_span!("peer", %from);
-            let work = async move {
-                let greeted = timeout(HANDSHAKE_TIMEOUT, net.greet(stream)).await;
-                drop(stranger);
-                match greeted {
-                    Ok(Ok((key, hello, incoming, outgoing))) => {
-                        let conn = net.register(incoming, outgoing, Side::Accepted(accepted));
-                        let event = Event::PeerAccepted { conn, key, from: from.ip(), hello };
-                        net.events.send(event).await.ok(); // the core is gone only at the very end
-                    }
-                    Ok(Err(error)) => debug!(%error, "a connection came to nothing"),
-                    Err(_) => debug!("a connection said no hello in time"),
-                }
-            };
             let shutdown = self.shutdown.clone();
             self.tasks.spawn(async move { shutdown.run_until_cancelled(work).await }.instrument(span));
+        }
+    }
+
+    /// One caller: its place is free again once it has said hello, or somebody else needs it.
+    async fn receive(
+        self: Arc<Self>,
+        stream: TcpStream,
+        from: SocketAddr,
+        place: Place,
+        accepted: OwnedSemaphorePermit,
+    ) {
+        let greeted = tokio::select! {
+            greeted = timeout(HANDSHAKE_TIMEOUT, self.greet(stream)) => greeted,
+            () = place.evicted() => return debug!("others need the place of one who says nothing"),
+        };
+        drop(place);
+        match greeted {
+            Ok(Ok((key, hello, incoming, outgoing))) => {
+                let conn = self.register(incoming, outgoing, Side::Accepted(accepted));
+                let event = Event::PeerAccepted { conn, key, from: from.ip(), hello };
+                self.events.send(event).await.ok(); // the core is gone only at the very end
+            }
+            Ok(Err(error)) => debug!(%error, "a connection came to nothing"),
+            Err(_) => debug!("a connection said no hello in time"),
         }
     }
 

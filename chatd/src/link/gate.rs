@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Gives out the places on the doorstep.
-pub(super) struct Gate {
+pub(crate) struct Gate {
     places: Arc<Semaphore>,
     waiting: Arc<Waiting>,
     next: u64,
@@ -29,7 +29,7 @@ impl Waiting {
 }
 
 /// A place on the doorstep, free again when dropped.
-pub(super) struct Place {
+pub(crate) struct Place {
     number: u64,
     waiting: Arc<Waiting>,
     evicted: CancellationToken,
@@ -37,12 +37,12 @@ pub(super) struct Place {
 }
 
 impl Gate {
-    pub(super) fn new(places: usize) -> Self {
+    pub(crate) fn new(places: usize) -> Self {
         Self { places: Arc::new(Semaphore::new(places)), waiting: Arc::default(), next: 0 }
     }
 
     /// Waits for a place. Where there is none the one who has stood longest gets it over with. Cancel safe.
-    pub(super) async fn free(&self) -> OwnedSemaphorePermit {
+    pub(crate) async fn free(&self) -> OwnedSemaphorePermit {
         loop {
             if let Ok(permit) = self.places.clone().try_acquire_owned() {
                 return permit;
@@ -58,7 +58,7 @@ impl Gate {
     }
 
     /// Puts a caller on its place.
-    pub(super) fn enter(&mut self, permit: OwnedSemaphorePermit) -> Place {
+    pub(crate) fn enter(&mut self, permit: OwnedSemaphorePermit) -> Place {
         self.next += 1;
         let (number, evicted) = (self.next, CancellationToken::new());
         self.waiting.lock().insert(number, (Instant::now(), evicted.clone()));
@@ -68,7 +68,7 @@ impl Gate {
 
 impl Place {
     /// Returns when somebody else needs the place.
-    pub(super) async fn evicted(&self) {
+    pub(crate) async fn evicted(&self) {
         self.evicted.cancelled().await;
     }
 }
