@@ -14,6 +14,7 @@ use crate::app::Places;
 use crate::cli::{Cli, LobbyArg};
 use crate::daemon::pin_name;
 use crate::dirs::{DirError, Lock};
+use crate::identity::fingerprint;
 use crate::store::{Store, StoreError};
 
 /// Key of the lobby among the store's named values.
@@ -89,8 +90,18 @@ fn keep(cli: &Cli, joined: Option<&Joined>) -> anyhow::Result<()> {
     let mut store = places.store()?;
     match joined {
         Some(joined) => {
+            let known = store.meta(&pin_name(&joined.addr))?.and_then(|key| Key::parse(&key).ok());
+            if let Some(known) = known.filter(|known| *known != joined.lobby) {
+                bail!(
+                    "the invitation names another key for the lobby {} than the one you know: {}, not {}. Somebody may be \
+                     posing as the lobby. If it was set up anew: start the daemon without the invitation, say chatctl trust \
+                     lobby, and join again",
+                    joined.addr,
+                    fingerprint(&joined.lobby),
+                    fingerprint(&known)
+                );
+            }
             joined.save(&mut store)?;
-            // Whoever takes a new invitation says by it which key the lobby has.
             store.set_meta(&pin_name(&joined.addr), &joined.lobby.to_string())?;
         }
         None => store.set_meta(META, "")?,

@@ -141,7 +141,7 @@ fn strangers_who_say_nothing_keep_nobody_out() {
     let world = World::new();
     let [anna, bobby] = pair(&world);
     let port = peer_port(&anna);
-    let silent: Vec<TcpStream> = (0..50).map(|_| TcpStream::connect(port).expect("the port")).collect();
+    let silent: Vec<TcpStream> = (0..200).map(|_| TcpStream::connect(port).expect("the port")).collect();
     let deaf: Vec<UnixStream> = (0..50).filter_map(|_| UnixStream::connect(anna.socket()).ok()).collect();
     // A friend whom anna never met comes in while they all stand in the door.
     let carol = Daemon::start(&world, "carol");

@@ -150,6 +150,15 @@ impl Core {
         if key == self.me.key {
             return refuse(ErrorCode::Invalid, "That is you");
         }
+        if let Some(other) = self.room.key_of(name).filter(|other| *other != key) {
+            let message = format!(
+                "There are two called {name}: the one you know ({}) and the one in the lobby ({}). Nobody was blocked; \
+                 to know the one in the lobby by that name say first: \\trust {name}",
+                fingerprint(&key),
+                fingerprint(&other)
+            );
+            return refuse(ErrorCode::Invalid, message);
+        }
         self.store.put_block(&key, name, self.now.wall)?;
         self.consent.blocked.insert(key, name.clone());
         if let Some(log) = self.find_key(&key) {

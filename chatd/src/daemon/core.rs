@@ -55,6 +55,8 @@ pub struct Core {
     pub(super) pins: Pins,
     pub(super) consent: Consent,
     pub(super) lobby_key: LobbyKey,
+    /// The key whose code was shown last for a name.
+    pub(super) compared: BTreeMap<String, Key>,
     /// Keys in the lobby under a name of somebody else, of which the person was told.
     pub(super) impostors: BTreeSet<Key>,
     pub(super) versions: Versions,
@@ -121,6 +123,7 @@ impl Core {
             pins,
             consent,
             lobby_key: LobbyKey::default(),
+            compared: BTreeMap::new(),
             impostors: BTreeSet::new(),
             versions: Versions::default(),
             attached: 0,

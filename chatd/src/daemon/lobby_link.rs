@@ -73,6 +73,9 @@ impl Core {
     }
 
     pub(super) fn on_lobby(&mut self, message: FromLobby) -> Result<(), StoreError> {
+        if self.lobby_is_strange() {
+            return Ok(()); // what it says before the link ends is not the lobby's word
+        }
         match message {
             FromLobby::Welcome(welcome) => self.on_welcome(&welcome),
             FromLobby::Refused { reason, retry_after_ms, .. }
@@ -80,7 +83,9 @@ impl Core {
                 self.hang_up(reason, Duration::from_millis(retry_after_ms));
                 Ok(())
             }
-            FromLobby::Members { more: true, .. } if self.room.presence.is_flooded() => {
+            FromLobby::Members { more: true, .. } | FromLobby::Presence { .. }
+                if self.room.presence.is_flooded() =>
+            {
                 self.hang_up("it names more members than can be".to_owned(), Duration::ZERO);
                 Ok(())
             }
@@ -132,7 +137,8 @@ impl Core {
         for lookup in forks.collect::<Vec<_>>() {
             self.tell_lobby(lookup);
         }
-        if let Some(joined) = &mut self.setup.joined {
+        let present = self.lobby_key.present();
+        if let Some(joined) = self.setup.joined.as_mut().filter(|joined| Some(joined.lobby) == present) {
             joined.opened(&mut self.store)?;
         }
         self.pin_lobby()?;
@@ -210,7 +216,9 @@ impl Core {
                 Ok(())
             }
             Why::Fork { name, reply } => {
-                let member = contact.map(|contact| (contact.member.key, contact.member.name));
+                // Whom a lobby names instead is nobody that was asked for: under another name a pin would be passed by.
+                let meant = contact.filter(|contact| contact.member.name.folded() == name.folded());
+                let member = meant.map(|contact| (contact.member.key, contact.member.name));
                 let answer = self.fork_with(&name, member)?;
                 self.effects.push(Effect::Reply(reply, answer.unwrap_or_else(Reply::Error)));
                 Ok(())
@@ -219,7 +227,7 @@ impl Core {
     }
 
     fn dial_at(&mut self, log: LogId, key: Key, dial_no: u64, addrs: Vec<SocketAddr>) {
-        if !addrs.is_empty() {
+        if !addrs.is_empty() && !self.is_blocked(&key) {
             return self.effects.push(Effect::Dial { log, key, dial_no, addrs });
         }
         if let Some(session) = self.sessions.get_mut(&log) {

@@ -20,6 +20,13 @@ pub(super) struct LobbyKey {
     changed: Option<Key>,
 }
 
+impl LobbyKey {
+    /// Of the lobby on the present link.
+    pub(super) fn present(&self) -> Option<Key> {
+        self.present
+    }
+}
+
 /// Under which name the key of the lobby at `addr` is kept among the store's named values.
 pub(crate) fn pin_name(addr: &str) -> String {
     format!("lobby key of {addr}")

@@ -74,9 +74,9 @@ impl Presence {
         notices
     }
 
-    /// The list that arrives is longer than any lobby's.
+    /// More people than any lobby has.
     pub(super) fn is_flooded(&self) -> bool {
-        self.pages.len() > MAX_MEMBERS
+        self.pages.len().max(self.present.len() + self.missing.len()) > MAX_MEMBERS
     }
 
     /// Changes since the last word on it.

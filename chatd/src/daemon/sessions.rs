@@ -141,6 +141,12 @@ impl Core {
         conn: ConnId,
         addr: SocketAddr,
     ) -> Result<(), StoreError> {
+        let peer = self.sessions.get(&log).map(PeerSession::peer);
+        if peer.is_none_or(|key| self.is_blocked(&key)) {
+            // Blocked while the dial was under way: not a word goes out.
+            self.effects.push(Effect::PeerClose(conn));
+            return self.on_dial_failed(log, "blocked");
+        }
         self.conns.insert(conn, log);
         self.with_session(log, |session, cx| session.on_dialed(cx, conn, dial_no, addr))
     }
@@ -166,9 +172,12 @@ impl Core {
         self.forget_blank(log)
     }
 
-    /// Somebody called and said nothing: there is nothing to remember.
+    /// A stranger called and said nothing, or only opened and left: there is nothing to remember.
     pub(super) fn forget_blank(&mut self, log: LogId) -> Result<(), StoreError> {
-        if self.sessions.get(&log).is_some_and(PeerSession::is_blank) {
+        let Some(session) = self.sessions.get(&log) else { return Ok(()) };
+        let left =
+            session.is_left() && self.pins.get(&session.peer()).is_none() && !self.store.has_text(log)?;
+        if session.is_blank() || left {
             self.sessions.remove(&log);
             self.store.drop_log(log)?;
         }

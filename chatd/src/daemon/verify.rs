@@ -19,6 +19,9 @@ pub struct Known {
     pub trust: Trust,
 }
 
+/// Keys whose codes were shown and may be declared the same; beyond, they are shown anew.
+const MAX_COMPARED: usize = 64;
+
 impl Core {
     /// The digits themselves are made elsewhere: they take a while.
     pub(super) fn on_known(&mut self, name: &Name, reply: oneshot::Sender<Result<Known, CallError>>) {
@@ -33,6 +36,13 @@ impl Core {
             code: ErrorCode::NoPeer,
             message: format!("{name} is neither in the lobby nor somebody you have spoken with"),
         });
+        if let Ok(known) = &known {
+            // What is compared is this key, whatever the name stands for when the person says that it is the same.
+            if self.compared.len() >= MAX_COMPARED {
+                self.compared.clear();
+            }
+            self.compared.insert(known.name.folded(), known.key);
+        }
         self.effects.push(Effect::Known(reply, known));
     }
 
@@ -43,6 +53,10 @@ impl Core {
             let message = format!("You have not spoken with {name} yet, do that first: \\fork {name}");
             return refuse(ErrorCode::NoPeer, message);
         };
+        if self.compared.get(&name.folded()) != Some(&key) {
+            let message = format!("Compare the codes first: \\verify {name}");
+            return refuse(ErrorCode::Invalid, message);
+        }
         self.pins.verify(&mut self.store, &key)?;
         if let Some(session) = self.find_key(&key).and_then(|log| self.sessions.get_mut(&log)) {
             session.log.changed = true;

@@ -156,6 +156,11 @@ impl PeerSession {
         self.log.head() == Seq::START && self.links.is_empty() && !self.dialing
     }
 
+    /// It has ended, nobody is connected, and this side never said anything.
+    pub fn is_left(&self) -> bool {
+        !self.is_open() && self.log.out().0 == Pos::START && self.links.is_empty() && !self.dialing
+    }
+
     /// The person opens the session.
     pub fn open(&mut self, cx: &mut Cx<'_>) -> Result<(), StoreError> {
         let entry = own_entry(cx, EntryKind::Opened, String::new(), None);

@@ -70,10 +70,10 @@ impl LogRow {
 
     fn from_row(row: &Row<'_>) -> Result<Self, StoreError> {
         let peer = match (row.get::<_, Option<Vec<u8>>>("peer")?, row.get::<_, Option<String>>("name")?) {
-            (Some(key), Some(name)) => Some((
-                Key::from_slice(&key).ok_or(StoreError::Broken("peer key"))?,
-                Name::new(name).map_err(|_| StoreError::Broken("peer name"))?,
-            )),
+            (Some(key), Some(name)) => {
+                let key = Key::from_slice(&key).ok_or(StoreError::Broken("peer key"))?;
+                Some((key, Name::new(name).unwrap_or_else(|_| stand_in(&key))))
+            }
             _ => None,
         };
         let in_epoch = match (row.get("in_epoch_n")?, row.get::<_, Option<Vec<u8>>>("in_epoch_r")?) {
@@ -96,6 +96,13 @@ impl LogRow {
                 .map_err(|_| StoreError::Broken("list of addresses"))?,
         })
     }
+}
+
+/// What somebody is called whose name was a name for an earlier version of the program only.
+fn stand_in(key: &Key) -> Name {
+    let [a, b, c, d, ..] = key.0;
+    let text = format!("key-{a:02x}{b:02x}{c:02x}{d:02x}");
+    Name::new(text).expect("letters, digits and a dash, beginning with a letter")
 }
 
 fn epoch(n: u32, r: &[u8]) -> Result<Epoch, StoreError> {
@@ -141,10 +148,25 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets a log that has no entries.
+    /// Somebody said something in a log.
+    pub fn has_text(&self, log: LogId) -> Result<bool, StoreError> {
+        let mut query =
+            self.db.prepare_cached("SELECT EXISTS (SELECT 1 FROM entry WHERE log = ?1 AND kind = 'text')")?;
+        Ok(query.query_row([log.0], |row| row.get(0))?)
+    }
+
+    /// Forgets a log and all that hangs on it.
     pub fn drop_log(&mut self, log: LogId) -> Result<(), StoreError> {
         let db = self.write()?;
-        db.prepare_cached("DELETE FROM log WHERE id = ?1")?.execute([log.0])?;
+        for statement in [
+            "DELETE FROM entry WHERE log = ?1",
+            "DELETE FROM out WHERE log = ?1",
+            "DELETE FROM in_pos WHERE log = ?1",
+            "DELETE FROM cursor WHERE log = ?1",
+            "DELETE FROM log WHERE id = ?1",
+        ] {
+            db.prepare_cached(statement)?.execute([log.0])?;
+        }
         Ok(())
     }
 

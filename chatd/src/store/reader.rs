@@ -116,7 +116,8 @@ fn to_entry(row: &Row<'_>, me: &Key, progress: Progress) -> Result<(LogId, Entry
     let entry = Entry {
         seq: Seq(row.get(1)?),
         kind: kind_of(row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?)?,
-        from: name.map(Name::new).transpose().map_err(|_| StoreError::Broken("name"))?,
+        // A name of an earlier version of the program may be none for this one: the entry is there all the same.
+        from: name.and_then(|name| Name::new(name).ok()),
         mine: author == me.0,
         mid: to_mid(&row.get::<_, Vec<u8>>(5)?)?,
         pos,
