@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::codec::{Encoder, FramedRead};
 
-use super::{DEAD_AFTER, LinkError, WRITE_STALL};
+use super::{DEAD_AFTER, LinkError, PING_AFTER, WRITE_STALL};
 
 /// Bytes that [`Outgoing::feed`] gathers before it writes by itself.
 const GATHER: usize = 64 * 1024;
@@ -68,6 +68,16 @@ impl<In: DeserializeOwned> Incoming<In> {
                 Err(_) => return Err(LinkError::Silent),
             }
         }
+    }
+
+    /// As [`Incoming::next`]; `ask` is called once where nothing came for [`PING_AFTER`], to ask the other side whether it
+    /// is there.
+    pub async fn next_or_ask(&mut self, ask: impl FnOnce()) -> Result<In, LinkError> {
+        if let Ok(message) = timeout_at(self.heard() + PING_AFTER, self.next()).await {
+            return message;
+        }
+        ask();
+        self.next().await
     }
 
     /// The other side's hello was good: longer frames are read from here on.

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`tls`] | [`connect`] and [`accept`]: an encrypted stream whose both ends are known by their keys |
 //! | [`framed`] | [`split`], [`Incoming`] and [`Outgoing`]: messages on any stream, with the link's timers |
+//! | [`Backoff`] | when to try again |
 //! | `gate` | how many callers may be between accept and a good hello, at the lobby and at a daemon |
 //! | [`socket`] | TCP listeners and streams as these links need them |
 
@@ -13,11 +14,13 @@ use std::time::Duration;
 use proto::frame::FrameError;
 use proto::ids::Key;
 
+mod backoff;
 pub mod framed;
 pub(crate) mod gate;
 pub mod socket;
 pub mod tls;
 
+pub use backoff::Backoff;
 pub use framed::{Incoming, Outgoing, split};
 pub use tls::{TlsStream, accept, connect};
 

@@ -6,7 +6,6 @@
 //!
 //! The rules are those of `proto/PROTOCOL.md`, "Between two daemons".
 
-mod backoff;
 pub mod chain;
 mod consent;
 mod instances;
@@ -27,7 +26,6 @@ use rand::rngs::StdRng;
 
 use crate::store::{LogId, Store};
 
-pub use backoff::Backoff;
 pub use session::{MAX_QUEUED, PeerSession};
 
 /// One connection to a peer, by a number that no other connection of this run has.

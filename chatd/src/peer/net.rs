@@ -19,9 +19,7 @@ use super::ConnId;
 use crate::daemon::Event;
 use crate::identity::Identity;
 use crate::link::gate::{Gate, Place};
-use crate::link::{
-    HANDSHAKE_TIMEOUT, Incoming, LinkError, Outgoing, PING_AFTER, accept, connect, socket, split,
-};
+use crate::link::{HANDSHAKE_TIMEOUT, Incoming, LinkError, Outgoing, accept, connect, socket, split};
 use crate::store::LogId;
 
 /// Messages that wait to be written on one connection. The window of a session keeps far below it; a connection on
@@ -236,27 +234,22 @@ async fn read(
     mut awaits_hello: bool,
 ) -> LinkError {
     let hello_by = Instant::now() + HANDSHAKE_TIMEOUT;
-    let mut ping_at = Instant::now() + PING_AFTER;
+    let answer = |message| {
+        if let Some(queue) = queue.upgrade() {
+            queue.try_send(message).ok(); // a full queue is noticed by its writer
+        }
+    };
     loop {
         let message = tokio::select! {
-            message = incoming.next() => match message {
+            message = incoming.next_or_ask(|| answer(PeerMessage::Ping { nonce: 0 })) => match message {
                 Ok(message) => message,
                 Err(error) => return error,
             },
             () = sleep_until(hello_by), if awaits_hello => return LinkError::HandshakeTimeout,
-            () = sleep_until(ping_at) => {
-                ping_at = Instant::now() + PING_AFTER;
-                if let Some(queue) = queue.upgrade().filter(|_| incoming.heard().elapsed() >= PING_AFTER / 2) {
-                    queue.try_send(PeerMessage::Ping { nonce: 0 }).ok(); // a full queue is noticed by its writer
-                }
-                continue;
-            }
         };
         match message {
             PeerMessage::Ping { nonce } => {
-                if let Some(queue) = queue.upgrade() {
-                    queue.try_send(PeerMessage::Pong { nonce }).ok();
-                }
+                answer(PeerMessage::Pong { nonce });
                 continue;
             }
             PeerMessage::Pong { .. } => continue,

@@ -13,7 +13,8 @@ use rand::RngExt;
 use super::consent::Consent;
 use super::instances::Instances;
 use super::links::{Latest, Link};
-use super::{Backoff, ConnId, Cx, Output};
+use super::{ConnId, Cx, Output};
+use crate::link::Backoff;
 use crate::session::Log;
 use crate::store::{Author, InRow, LogRow, NewEntry, Progress, Store, StoreError};
 

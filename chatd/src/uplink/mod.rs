@@ -19,8 +19,7 @@ use tracing::{debug, info};
 
 use crate::daemon::Event;
 use crate::identity::Identity;
-use crate::link::{HANDSHAKE_TIMEOUT, Incoming, LinkError, Outgoing, PING_AFTER, connect, socket, split};
-use crate::peer::Backoff;
+use crate::link::{Backoff, HANDSHAKE_TIMEOUT, Incoming, LinkError, Outgoing, connect, socket, split};
 
 pub use host::{BUILT_IN, Target};
 
@@ -202,7 +201,6 @@ async fn read(
 ) -> LinkError {
     let welcome_by = Instant::now() + HANDSHAKE_TIMEOUT;
     let mut awaits_welcome = true;
-    let mut ping_at = Instant::now() + PING_AFTER;
     let answer = |message| {
         if let Some(queue) = queue.upgrade() {
             queue.try_send(message).ok(); // a full queue is noticed by its writer
@@ -210,16 +208,11 @@ async fn read(
     };
     loop {
         let message = tokio::select! {
-            message = incoming.next() => match message {
+            message = incoming.next_or_ask(|| answer(ToLobby::Ping { nonce: 0 })) => match message {
                 Ok(message) => message,
                 Err(error) => return error,
             },
             () = sleep_until(welcome_by), if awaits_welcome => return LinkError::HandshakeTimeout,
-            () = sleep_until(ping_at) => {
-                ping_at = Instant::now() + PING_AFTER;
-                answer(ToLobby::Ping { nonce: 0 });
-                continue;
-            }
         };
         match message {
             FromLobby::Ping { nonce } => {

@@ -6,10 +6,9 @@ use proto::ids::{Mid, WallMs};
 use proto::lobby::{FromLobby, ToLobby};
 use proto::text::Text;
 use tokio::sync::mpsc::Sender;
-use tokio::time::timeout_at;
 
 use super::{End, Seat};
-use crate::link::{Incoming, LinkError, PING_AFTER};
+use crate::link::{Incoming, LinkError};
 use crate::lobby::room::{Cut, Outcome};
 
 /// Serves requests until the connection ends.
@@ -25,8 +24,10 @@ async fn serve(
     incoming: &mut Incoming<ToLobby>,
     answer: &Sender<FromLobby>,
 ) -> Result<Infallible, End> {
+    // No room for the question: the member has enough to answer for as it is.
+    let ask = || drop(answer.try_send(FromLobby::Ping { nonce: rand::random() }));
     loop {
-        let reply = match next(incoming, answer).await? {
+        let reply = match incoming.next_or_ask(ask).await? {
             ToLobby::Publish { mid, at, text } => publish(seat, mid, at, text)?,
             ToLobby::Lookup { request, name } => {
                 FromLobby::Found { request, contact: seat.hub.contact(&name) }
@@ -40,16 +41,6 @@ async fn serve(
             return Err(LinkError::Closed.into());
         }
     }
-}
-
-/// The next message; asks a silent member whether it is there.
-async fn next(incoming: &mut Incoming<ToLobby>, answer: &Sender<FromLobby>) -> Result<ToLobby, LinkError> {
-    if let Ok(message) = timeout_at(incoming.heard() + PING_AFTER, incoming.next()).await {
-        return message;
-    }
-    // No room: the member has enough to answer for as it is.
-    answer.try_send(FromLobby::Ping { nonce: rand::random() }).ok();
-    incoming.next().await
 }
 
 fn publish(seat: &Seat, mid: Mid, at: WallMs, text: Text) -> Result<FromLobby, Cut> {
