@@ -35,12 +35,23 @@ pub enum ToLobby {
         /// The author's, over [`signed_bytes`].
         sig: Signature,
     },
-    /// Where is this person? Answered by [`FromLobby::Found`].
+    /// Who has this name? Answered by [`FromLobby::Found`].
     Lookup {
         /// Comes back in the answer.
         request: u64,
         /// Who is looked for; case does not count.
         name: Name,
+    },
+    /// The member wants to reach this one, and may be reached by it. Answered by [`FromLobby::Contact`] once the other one
+    /// wants it as well, by [`FromLobby::Declined`], or not at all.
+    Reach {
+        /// Whom.
+        key: Key,
+    },
+    /// The member does not want to be reached by this one, who has asked for it.
+    Decline {
+        /// By whom.
+        key: Key,
     },
     /// Are you there?
     Ping {
@@ -144,7 +155,19 @@ pub enum FromLobby {
         /// From the lookup.
         request: u64,
         /// The person, `None` where nobody of that name is present.
-        contact: Option<Contact>,
+        member: Option<Member>,
+    },
+    /// Somebody wants to reach this member. Answered by [`ToLobby::Reach`], by [`ToLobby::Decline`], or not at all.
+    Wanted {
+        /// Who.
+        by: Member,
+    },
+    /// Where somebody can be reached: both want it, or that one is not here.
+    Contact(Contact),
+    /// Somebody does not want to be reached.
+    Declined {
+        /// Who.
+        by: Key,
     },
     /// Are you there?
     Ping {
@@ -224,8 +247,9 @@ pub fn signed_bytes(lobby: &Key, mid: Mid, at: WallMs, text: &Text) -> Vec<u8> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contact {
     /// Who.
-    pub member: Member,
-    /// Where to dial, best first, at most [`MAX_ADDRS`](crate::limits::MAX_ADDRS).
+    pub key: Key,
+    /// Where to dial, best first, at most [`MAX_ADDRS`](crate::limits::MAX_ADDRS). Empty where that one is not present,
+    /// or takes no connections.
     pub addrs: Vec<SocketAddr>,
 }
 

@@ -123,9 +123,9 @@ macro_rules! variants {
     };
 }
 
-variants!(ToLobby: Hello, Publish, Lookup, Ping, Pong, Bye, Unknown);
-variants!(FromLobby: Welcome, Refused, Members, Presence, Entry, Gap, Published, NotPublished, Found, Ping, Pong,
-    GoAway, Unknown);
+variants!(ToLobby: Hello, Publish, Lookup, Reach, Decline, Ping, Pong, Bye, Unknown);
+variants!(FromLobby: Welcome, Refused, Members, Presence, Entry, Gap, Published, NotPublished, Found, Wanted,
+    Contact, Declined, Ping, Pong, GoAway, Unknown);
 variants!(PeerMessage: Hello, Locate, Located, Start, Data, Ack, Accepted, Ping, Pong, Bye, Unknown);
 variants!(Content: Open, Text, Close);
 variants!(ToDaemon: Hello, Request);

@@ -16,6 +16,12 @@ struct Forked<'a> {
     peer: &'a str,
 }
 
+#[derive(Serialize)]
+struct Coming<'a> {
+    session: Option<u32>,
+    peer: &'a str,
+}
+
 pub(super) async fn run(global: &Global, name: Name) -> Result<(), Failure> {
     open(global, &name, Call::Fork { name: name.clone() }).await
 }
@@ -32,6 +38,9 @@ async fn open(global: &Global, name: &Name, call: Call) -> Result<(), Failure> {
             output.object(&Forked { session: session.0, peer: name.as_str() })
         }
         Reply::Forked { session } => output.line(&session.to_string()),
+        // Accepted, and slow to come: there is no number yet.
+        Reply::Done if output.json => output.object(&Coming { session: None, peer: name.as_str() }),
+        Reply::Done => Ok(()),
         reply => Err(unexpected(&reply)),
     }
 }

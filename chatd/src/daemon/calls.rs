@@ -9,7 +9,6 @@ use tokio::sync::oneshot;
 
 use super::core::cx;
 use super::looks::Looks;
-use super::room::Why;
 use super::{Core, Effect, Place};
 use crate::identity::fingerprint;
 use crate::peer::{MAX_QUEUED, PeerSession};
@@ -44,7 +43,7 @@ impl Core {
             Call::Users { after } => Ok(self.users(after.as_ref())),
             Call::Mark { reader, session, seq } => self.mark(&reader, &session, seq),
             Call::Cursor { reader, session } => self.cursor(&reader, &session),
-            Call::Accept { name } => self.accept(&name),
+            Call::Accept { name } => return self.accept(&name, reply),
             Call::Decline { name } => self.decline(&name),
             Call::Block { name } => self.block(&name),
             Call::Unblock { name } => self.unblock(&name),
@@ -143,7 +142,7 @@ impl Core {
         } else if let Some(member) = member {
             self.fork_with(&name, Some(member))
         } else {
-            self.ask_lobby(&name.clone(), Why::Fork { name, reply });
+            self.ask_lobby(name, reply);
             return Ok(());
         }?;
         self.effects.push(Effect::Reply(reply, answer.unwrap_or_else(Reply::Error)));

@@ -1,21 +1,23 @@
 //! Strangers: who may open a session with the person, and whom the person does not want to hear of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proto::ids::Key;
 use proto::ipc::{ErrorCode, Peer, Reply, SessionRef, Trust};
 use proto::name::Name;
 use proto::peer::ByeCode;
+use tokio::sync::oneshot;
 
-use super::Core;
 use super::calls::{Answer, refuse};
 use super::core::cx;
+use super::knocks::Knocks;
+use super::{Core, Effect};
 use crate::identity::fingerprint;
 use crate::peer::PeerSession;
 use crate::store::{LogId, Store, StoreError};
 
 /// Strangers that can wait for the person's word at the same time.
-const MAX_REQUESTS: usize = 100;
+pub(super) const MAX_REQUESTS: usize = 100;
 
 /// Who may open a session without being asked about. Whoever is pinned always may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -32,13 +34,14 @@ pub enum Accept {
 #[derive(Debug, Default)]
 pub(super) struct Consent {
     blocked: BTreeMap<Key, Name>,
-    requests: Vec<LogId>,
+    requests: Vec<Key>,
+    pub(super) knocks: Knocks,
 }
 
 impl Consent {
     /// Takes the blocks up where the store has them.
     pub(super) fn load(store: &Store) -> Result<Self, StoreError> {
-        Ok(Self { blocked: store.blocks()?.into_iter().collect(), requests: Vec::new() })
+        Ok(Self { blocked: store.blocks()?.into_iter().collect(), ..Self::default() })
     }
 }
 
@@ -52,7 +55,7 @@ impl Core {
         let pinned = self.pins.get(key).is_some();
         let waits = || {
             let log = self.find_key(key).and_then(|log| self.sessions.get(&log));
-            log.is_some_and(PeerSession::is_request)
+            log.is_some_and(PeerSession::is_request) || self.consent.knocks.expects(key)
         };
         match self.setup.accept {
             _ if self.is_blocked(key) => Some(ByeCode::Refused),
@@ -67,36 +70,39 @@ impl Core {
     /// Strangers wait, the blocked are cut off: for a session that was just loaded or made.
     pub(super) fn apply_consent(&mut self, log: LogId) -> Result<(), StoreError> {
         let Some(key) = self.sessions.get(&log).map(PeerSession::peer) else { return Ok(()) };
-        let stranger = self.setup.accept != Accept::Anyone && self.pins.get(&key).is_none();
+        let stranger = self.setup.accept != Accept::Anyone
+            && self.pins.get(&key).is_none()
+            && !self.consent.knocks.expects(&key);
         let blocked = self.is_blocked(&key);
         let Some(session) = self.sessions.get_mut(&log) else { return Ok(()) };
         session.block(&mut cx!(self), blocked);
         if stranger { session.hold(&self.store) } else { Ok(()) }
     }
 
-    fn requests(&self) -> impl Iterator<Item = &PeerSession> {
+    pub(super) fn requests(&self) -> impl Iterator<Item = &PeerSession> {
         self.sessions.values().filter(|session| session.is_request())
     }
 
     /// The strangers who wait, as clients see them.
     pub(super) fn request_rows(&self) -> Vec<Peer> {
-        let row = |session: &PeerSession| {
-            let key = session.peer();
-            let claim = self.room.name_of(&key).or(session.claim());
+        let row = |key: Key, name: &Name, claim: Option<&Name>| {
+            let claim = self.room.name_of(&key).or(claim);
             let known = claim.is_some_and(|claim| self.pins.against(claim, &key).is_some());
-            Peer {
-                name: session.name().clone(),
-                key,
-                fingerprint: fingerprint(&key),
-                trust: if known { Trust::Changed } else { Trust::New },
-            }
+            let trust = if known { Trust::Changed } else { Trust::New };
+            Peer { name: name.clone(), key, fingerprint: fingerprint(&key), trust }
         };
-        self.requests().take(MAX_REQUESTS).map(row).collect()
+        let held = self.requests().map(|session| row(session.peer(), session.name(), session.claim()));
+        let knocks = self.consent.knocks.iter().map(|(key, name)| row(key, name, None));
+        held.chain(knocks).take(MAX_REQUESTS).collect()
     }
 
     /// Has clients told where the strangers who wait are others than before.
     pub(super) fn note_requests(&mut self) {
-        let requests: Vec<LogId> = self.requests().map(|session| session.log.id()).collect();
+        // Whoever knocked and came in meanwhile waits by what it has sent.
+        let held: BTreeSet<Key> = self.requests().map(PeerSession::peer).collect();
+        self.consent.knocks.came_in(&held);
+        let knocks = self.consent.knocks.iter().map(|(key, _)| key);
+        let requests: Vec<Key> = held.iter().copied().chain(knocks).collect();
         if requests != self.consent.requests {
             self.consent.requests = requests;
             self.versions.daemon_changed = true;
@@ -108,15 +114,20 @@ impl Core {
         self.sessions.get(&log).filter(|session| session.is_request()).map(|_| log)
     }
 
-    /// The person says yes to a stranger.
-    pub(super) fn accept(&mut self, name: &Name) -> Answer {
-        match self.request(name) {
+    /// The person says yes to a stranger. The answer may have to wait for the stranger to come.
+    pub(super) fn accept(&mut self, name: &Name, reply: oneshot::Sender<Reply>) -> Result<(), StoreError> {
+        let answer = match self.request(name) {
             Some(_) if self.is_full() => {
                 refuse(ErrorCode::Busy, "Too many sessions are open: leave some with \\leave first")
             }
             Some(log) => self.accept_log(log),
-            None => refuse(ErrorCode::NoPeer, format!("Nobody called {name} waits for your answer")),
-        }
+            None => match self.consent.knocks.find(name) {
+                Some(key) => return self.accept_knock(key, reply),
+                None => refuse(ErrorCode::NoPeer, format!("Nobody called {name} waits for your answer")),
+            },
+        }?;
+        self.effects.push(Effect::Reply(reply, answer.unwrap_or_else(Reply::Error)));
+        Ok(())
     }
 
     pub(super) fn accept_log(&mut self, log: LogId) -> Answer {
@@ -131,6 +142,10 @@ impl Core {
 
     /// The person says no to a stranger, who learns that the session has ended.
     pub(super) fn decline(&mut self, name: &Name) -> Answer {
+        if let Some(key) = self.consent.knocks.find(name) {
+            self.turn_from_the_door(key);
+            return Ok(Ok(Reply::Done));
+        }
         let Some(log) = self.request(name) else {
             return refuse(ErrorCode::NoPeer, format!("Nobody called {name} waits for your answer"));
         };
@@ -144,7 +159,8 @@ impl Core {
         let log = self.find(&SessionRef::Peer(name.clone()));
         let session = log.and_then(|log| self.sessions.get(&log)).map(PeerSession::peer);
         let pinned = || self.pins.named(name).map(|pin| pin.key);
-        let Some(key) = session.or_else(pinned).or_else(|| self.room.key_of(name)) else {
+        let knock = || self.consent.knocks.find(name);
+        let Some(key) = session.or_else(pinned).or_else(knock).or_else(|| self.room.key_of(name)) else {
             return refuse(ErrorCode::NoPeer, format!("There is nobody called {name} to block"));
         };
         if key == self.me.key {
@@ -161,6 +177,7 @@ impl Core {
         }
         self.store.put_block(&key, name, self.now.wall)?;
         self.consent.blocked.insert(key, name.clone());
+        self.turn_from_the_door(key);
         if let Some(log) = self.find_key(&key) {
             if self.sessions.get(&log).is_some_and(PeerSession::is_open) {
                 self.with_session(log, PeerSession::close)?;

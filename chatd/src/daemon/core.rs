@@ -163,7 +163,7 @@ impl Core {
             Event::LobbyUp { link, hosted, key } => return self.on_lobby_up(link, hosted, key),
             Event::Lobby(message) => return self.on_lobby(message),
             Event::Forged(entry) => return self.on_forged(&entry),
-            Event::LobbyDown { reason } => return self.on_lobby_down(reason),
+            Event::LobbyDown { reason } => self.on_lobby_down(reason),
             Event::Suspend => self.suspend(),
         }
         Ok(())
@@ -172,16 +172,19 @@ impl Core {
     /// Ends a step: deadlines, what has gathered, one commit. The effects are to be carried out now, in order.
     pub fn commit(&mut self, now: Now) -> Result<Vec<Effect>, StoreError> {
         self.now = now;
-        self.room_deadlines()?;
+        self.rendezvous_deadlines()?;
+        self.presence_deadlines()?;
         for session in self.sessions.values_mut() {
             session.tick(&mut cx!(self))?;
             session.finish(&mut cx!(self))?;
         }
         self.take_outputs()?;
         self.pin_opened()?;
+        self.forget_knocks();
         self.note_requests();
         self.room.finish(&mut self.store, &mut self.effects)?;
         self.renumber()?;
+        self.answer_accepts();
         self.look_for_the_end();
         if self.store.is_dirty() || self.stopping.is_some() {
             for session in self.sessions.values_mut() {
@@ -199,7 +202,7 @@ impl Core {
     pub fn deadline(&self) -> Option<Duration> {
         let sessions = self.sessions.values().filter_map(PeerSession::deadline);
         let stop = self.stopping.map(|(_, at)| at);
-        sessions.chain(self.room.deadline()).chain(stop).min()
+        sessions.chain(self.room.deadline()).chain(self.knock_deadline()).chain(stop).min()
     }
 
     /// Runs one step of a session, if there is one.
@@ -225,9 +228,7 @@ impl Core {
                         self.forget_blank(log)?;
                     }
                 }
-                Output::Dial { log, key, name, dial_no, addrs } => {
-                    self.dial(log, key, &name, dial_no, addrs);
-                }
+                Output::Dial { log, key, dial_no, addrs } => self.dial(log, key, dial_no, addrs),
             }
         }
         Ok(())

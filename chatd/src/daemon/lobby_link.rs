@@ -1,30 +1,20 @@
 //! Events from the lobby's link, and questions to it.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use proto::hello::Versions;
 use proto::ids::{Key, Mid};
-use proto::ipc::{EntryKind, LobbyState, Reply};
-use proto::lobby::{Contact, FromLobby, MemberHello, RoomEntry, ToLobby, Welcome};
-use proto::name::Name;
+use proto::ipc::{EntryKind, LobbyState};
+use proto::lobby::{FromLobby, MemberHello, RoomEntry, ToLobby, Welcome};
 use rand::RngExt;
 
 use super::looks::Looks;
 use super::presence::Notice;
-use super::room::{Asked, Why};
 use super::{Core, Effect};
-use crate::store::{Author, LogId, NewEntry, StoreError};
-
-/// How long a dial waits for the lobby to tell the peer's address before it takes the remembered ones, and how long a
-/// fork waits to learn whether the peer is there at all.
-const LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
+use crate::store::{Author, NewEntry, StoreError};
 
 /// Authors of whom forged entries are told of in one run; more would only fill the log.
 const MAX_FORGED: usize = 16;
-
-/// Addresses of one answer that are tried, before the remembered ones.
-const MAX_FRESH: usize = 2;
 
 impl Core {
     /// A link stands: introduce ourselves.
@@ -55,7 +45,7 @@ impl Core {
         self.effects.push(Effect::Lobby(self.room.link, message));
     }
 
-    pub(super) fn on_lobby_down(&mut self, reason: String) -> Result<(), StoreError> {
+    pub(super) fn on_lobby_down(&mut self, reason: String) {
         // What the lobby said before it hung up tells more than that it did.
         let reason = self.room.last_words.take().unwrap_or(reason);
         let news = self.room.state == LobbyState::Connected || self.room.trouble.as_ref() != Some(&reason);
@@ -64,15 +54,7 @@ impl Core {
             self.versions.daemon_changed = true;
             self.room.lost(reason);
         }
-        // The answers will not come any more. Forks wait for the next link, until their time is over.
-        let (forks, dials): (Vec<_>, Vec<_>) = std::mem::take(&mut self.room.asked)
-            .into_iter()
-            .partition(|(_, asked)| matches!(asked.why, Why::Fork { .. }));
-        self.room.asked.extend(forks);
-        for (_, asked) in dials {
-            self.answered(asked, None)?;
-        }
-        Ok(())
+        self.dial_without_lobby();
     }
 
     pub(super) fn on_lobby(&mut self, message: FromLobby) -> Result<(), StoreError> {
@@ -115,10 +97,16 @@ impl Core {
                 self.room.decided(mid);
                 self.room_notice(&format!("The lobby did not take a message of yours: {reason}"))
             }
-            FromLobby::Found { request, contact } => match self.room.asked.remove(&request) {
-                Some(asked) => self.answered(asked, contact),
-                None => Ok(()), // too late: done without it
-            },
+            FromLobby::Found { request, member } => self.on_found(request, member),
+            FromLobby::Wanted { by } => {
+                self.on_wanted(&by);
+                Ok(())
+            }
+            FromLobby::Contact(contact) => {
+                self.on_contact(contact);
+                Ok(())
+            }
+            FromLobby::Declined { by } => self.on_declined(&by),
             FromLobby::Ping { .. } | FromLobby::Pong { .. } | FromLobby::Unknown => Ok(()),
         }
     }
@@ -150,13 +138,7 @@ impl Core {
         self.room.welcomed(welcome, self.room.hosted);
         self.versions.daemon_changed = true;
         self.me.name = welcome.name.clone();
-        let forks = self.room.asked.iter().filter_map(|(request, asked)| match &asked.why {
-            Why::Fork { name, .. } => Some(ToLobby::Lookup { request: *request, name: name.clone() }),
-            Why::Dial { .. } => None,
-        });
-        for lookup in forks.collect::<Vec<_>>() {
-            self.tell_lobby(lookup);
-        }
+        self.ask_again();
         let present = self.lobby_key.present();
         if let Some(joined) = self.setup.joined.as_mut().filter(|joined| Some(joined.lobby) == present) {
             joined.opened(&mut self.store)?;
@@ -202,75 +184,9 @@ impl Core {
         Mid::from_parts(self.now.wall, self.rng.random())
     }
 
-    /// Dials a peer; a lobby that is there is asked first where the peer is now.
-    pub(super) fn dial(&mut self, log: LogId, key: Key, name: &Name, dial_no: u64, addrs: Vec<SocketAddr>) {
-        if self.room.state != LobbyState::Connected {
-            return self.dial_at(log, key, dial_no, addrs);
-        }
-        // The lobby may know the key under another name than this daemon does.
-        let name = self.room.name_of(&key).unwrap_or(name).clone();
-        self.ask_lobby(&name, Why::Dial { log, key, dial_no, addrs });
-    }
-
-    /// Asks the lobby where somebody is. Without a link the question waits for one.
-    pub(super) fn ask_lobby(&mut self, name: &Name, why: Why) {
-        let request = self.room.request();
-        self.room.asked.insert(request, Asked { why, until: self.now.mono + LOOKUP_TIMEOUT });
-        if self.room.state == LobbyState::Connected {
-            self.tell_lobby(ToLobby::Lookup { request, name: name.clone() });
-        }
-    }
-
-    /// The lobby has told where somebody is, or has not.
-    fn answered(&mut self, asked: Asked, contact: Option<Contact>) -> Result<(), StoreError> {
-        match asked.why {
-            Why::Dial { log, key, dial_no, addrs: known } => {
-                // A name that belongs to another key now tells nothing of this peer.
-                let fresh = contact.filter(|contact| contact.member.key == key);
-                let mut addrs = fresh.map(|contact| contact.addrs).unwrap_or_default();
-                // A lobby that lies shall not push out where the peer was reached before.
-                addrs.truncate(MAX_FRESH);
-                addrs.extend(known.into_iter().filter(|addr| !addrs.contains(addr)).collect::<Vec<_>>());
-                addrs.truncate(proto::limits::MAX_ADDRS);
-                self.dial_at(log, key, dial_no, addrs);
-                Ok(())
-            }
-            Why::Fork { name, reply } => {
-                // Whom a lobby names instead is nobody that was asked for: under another name a pin would be passed by.
-                let meant = contact.filter(|contact| contact.member.name.folded() == name.folded());
-                let member = meant.map(|contact| (contact.member.key, contact.member.name));
-                let answer = self.fork_with(&name, member)?;
-                self.effects.push(Effect::Reply(reply, answer.unwrap_or_else(Reply::Error)));
-                Ok(())
-            }
-        }
-    }
-
-    fn dial_at(&mut self, log: LogId, key: Key, dial_no: u64, addrs: Vec<SocketAddr>) {
-        if !addrs.is_empty() && !self.is_blocked(&key) {
-            return self.effects.push(Effect::Dial { log, key, dial_no, addrs });
-        }
-        if let Some(session) = self.sessions.get_mut(&log) {
-            session.on_dial_failed(&mut super::core::cx!(self), "no address of the peer is known");
-        }
-    }
-
-    /// Dials that waited too long for the lobby go on without it; members that were missing too long have left.
-    pub(super) fn room_deadlines(&mut self) -> Result<(), StoreError> {
-        let now = self.now.mono;
-        let late: Vec<u64> = self
-            .room
-            .asked
-            .iter()
-            .filter(|(_, asked)| asked.until <= now)
-            .map(|(request, _)| *request)
-            .collect();
-        for request in late {
-            if let Some(asked) = self.room.asked.remove(&request) {
-                self.answered(asked, None)?;
-            }
-        }
-        let gone = self.room.presence.expire(now);
+    /// Members that were missing for too long have left.
+    pub(super) fn presence_deadlines(&mut self) -> Result<(), StoreError> {
+        let gone = self.room.presence.expire(self.now.mono);
         self.on_presence(gone, &[])
     }
 }

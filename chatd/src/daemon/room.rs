@@ -22,21 +22,24 @@ use crate::store::{Author, LogId, LogRow, NewEntry, Progress, Store, StoreError}
 /// Key of the room cursor among the store's named values.
 const CURSOR: &str = "room";
 
-/// Something that waits for the lobby to tell where somebody is.
+/// A fork with somebody whom this daemon was not told of yet.
 #[derive(Debug)]
 pub(super) struct Asked {
-    pub(super) why: Why,
+    pub(super) name: Name,
+    pub(super) reply: oneshot::Sender<Reply>,
     /// Does without the answer after this.
     pub(super) until: Duration,
 }
 
-/// What the answer is for.
+/// A dial that waits for the peer's newest address.
 #[derive(Debug)]
-pub(super) enum Why {
-    /// A dial: the newest address is tried first.
-    Dial { log: LogId, key: Key, dial_no: u64, addrs: Vec<SocketAddr> },
-    /// A fork with somebody whom this daemon was not told of yet.
-    Fork { name: Name, reply: oneshot::Sender<Reply> },
+pub(super) struct Reaching {
+    pub(super) log: LogId,
+    pub(super) dial_no: u64,
+    /// Where the peer was reached before.
+    pub(super) addrs: Vec<SocketAddr>,
+    /// Does without the answer after this.
+    pub(super) until: Duration,
 }
 
 /// The lobby's side of a daemon.
@@ -52,6 +55,9 @@ pub(super) struct Room {
     pub(super) trouble: Option<String>,
     pub(super) presence: Presence,
     pub(super) asked: BTreeMap<u64, Asked>,
+    pub(super) reaching: BTreeMap<Key, Reaching>,
+    /// Where the lobby sees us come from.
+    pub(super) seen_as: Option<SocketAddr>,
     cursor: Option<RoomCursor>,
     cursor_stale: bool,
     /// Posts on their way, in order.
@@ -72,6 +78,8 @@ impl Room {
             trouble: None,
             presence: Presence::new(me),
             asked: BTreeMap::new(),
+            reaching: BTreeMap::new(),
+            seen_as: None,
             cursor: cursor.map_err(|_| StoreError::Broken("place in the lobby"))?,
             cursor_stale: false,
             flying: VecDeque::new(),
@@ -111,6 +119,7 @@ impl Room {
     pub(super) fn welcomed(&mut self, welcome: &Welcome, hosted: bool) {
         self.state = LobbyState::Connected;
         self.hosted = hosted;
+        self.seen_as = Some(welcome.seen_as);
         self.trouble = None;
         self.log.changed = true;
         self.flying.clear();
@@ -223,7 +232,9 @@ impl Room {
     }
 
     pub(super) fn deadline(&self) -> Option<Duration> {
-        self.asked.values().map(|asked| asked.until).chain(self.presence.deadline()).min()
+        let forks = self.asked.values().map(|asked| asked.until);
+        let dials = self.reaching.values().map(|reaching| reaching.until);
+        forks.chain(dials).chain(self.presence.deadline()).min()
     }
 
     pub(super) fn name_of(&self, key: &Key) -> Option<&Name> {

@@ -93,11 +93,12 @@ impl Core {
 
     /// What somebody who dials us is called: as the lobby says if it knows the key, else as they say. Never by a name
     /// under which this daemon knows somebody else.
-    fn name_of_stranger(&self, key: &Key, claim: &Name) -> Name {
+    pub(super) fn name_of_stranger(&self, key: &Key, claim: &Name) -> Name {
         let claim = self.room.name_of(key).unwrap_or(claim);
         let taken = self.pins.against(claim, key).is_some()
             || self.find(&SessionRef::Peer(claim.clone())).is_some()
             || self.room.key_of(claim).is_some_and(|owner| owner != *key)
+            || self.consent.knocks.is_another(claim, key)
             || claim.folded() == self.me.name.folded();
         if taken { self.free_name(claim) } else { claim.clone() }
     }

@@ -2,5 +2,6 @@
 
 mod bench;
 mod consent;
+mod knocks;
 mod pins;
 mod regressions;

@@ -7,8 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use proto::ids::{Generation, Key, WallMs};
 use proto::invitation::Token;
-use proto::lobby::{Contact, MemberHello};
-use proto::name::Name;
+use proto::lobby::MemberHello;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -16,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::config::LobbyConfig;
 use super::doors::{Doors, Pass, TooMany};
 use super::keep::{Kept, Ledger};
+use super::rendezvous::Rendezvous;
 use super::room::{Batch, Cut, Entered, Outcome, Post, Reader, Room};
 use super::roster::{LinkNo, Refusal};
 use super::wards::{Kind, Subject, Wards};
@@ -45,17 +45,23 @@ pub(super) struct Hub {
     schedule: Notify,
 }
 
-/// How the end of a link reaches it.
+/// How the hub reaches a link: ends it, or calls it for what is told to it alone.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Ending {
+pub(super) struct Tether {
     token: CancellationToken,
     why: Arc<OnceLock<Cut>>,
+    bell: Arc<Notify>,
 }
 
-impl Ending {
+impl Tether {
     fn end(&self, why: Cut) {
         self.why.get_or_init(|| why);
         self.token.cancel();
+    }
+
+    /// Returns where there is something to read for this link alone.
+    pub(super) async fn called(&self) {
+        self.bell.notified().await;
     }
 
     /// Returns once the link is to end.
@@ -67,13 +73,13 @@ impl Ending {
 
 /// A link of a member.
 struct Seat {
-    ending: Ending,
+    tether: Tether,
     from: IpAddr,
 }
 
 impl Seat {
     fn end(&self, why: Cut) {
-        self.ending.end(why);
+        self.tether.end(why);
     }
 }
 
@@ -81,6 +87,7 @@ struct State {
     room: Room,
     doors: Doors,
     wards: Wards,
+    rendezvous: Rendezvous,
     links: HashMap<LinkNo, Seat>,
     /// Nothing more is taken into the log: all that is in it can still be told to everybody.
     closed: bool,
@@ -101,6 +108,7 @@ impl Hub {
             room,
             doors,
             wards: Wards::new(kept.rules),
+            rendezvous: Rendezvous::default(),
             links: HashMap::new(),
             closed: false,
             woken: None,
@@ -149,14 +157,14 @@ impl Hub {
         self.moved.subscribe()
     }
 
-    /// Lets a caller in; `cut` is ended when a newer link of the same key takes over.
+    /// Lets a caller in; the tether ends when a newer link of the same key takes over.
     pub(super) fn enter(
         &self,
         key: Key,
         from: SocketAddr,
         version: u16,
         hello: &MemberHello,
-        cut: Ending,
+        tether: Tether,
     ) -> Result<Entered, Refusal> {
         let mut state = self.state();
         let banned = |subject| state.wards.holds(Kind::Ban, subject, wall());
@@ -167,7 +175,7 @@ impl Hub {
         let before = state.room.changed();
         let entered = state.room.enter(key, from, version, hello)?;
         state.doors.let_in(key, admission);
-        state.links.insert(entered.link, Seat { ending: cut, from: from.ip() });
+        state.links.insert(entered.link, Seat { tether, from: from.ip() });
         if let Some(older) = entered.older.and_then(|older| state.links.remove(&older)) {
             older.end(Cut::Superseded);
         }
@@ -202,27 +210,26 @@ impl Hub {
         self.keep(&mut state);
     }
 
-    pub(super) fn contact(&self, name: &Name) -> Option<Contact> {
-        self.state().room.contact(name)
-    }
-
-    pub(super) fn read(&self, reader: &mut Reader) -> Result<Batch, Cut> {
-        self.state().room.read(reader)
+    /// What a link has to write.
+    pub(super) fn read(&self, key: Key, reader: &mut Reader) -> Result<Batch, Cut> {
+        let mut state = self.state();
+        let told = state.rendezvous.take(key);
+        Ok(Batch { told, ..state.room.read(reader)? })
     }
 
     pub(super) fn bye(&self, key: Key, link: LinkNo) {
         let mut state = self.state();
         let before = state.room.changed();
+        state.forget(key, link);
         state.room.bye(key, link);
-        state.links.remove(&link);
         self.keep(&mut state);
         self.announce_presence(state, before);
     }
 
     pub(super) fn dropped(&self, key: Key, link: LinkNo) {
         let mut state = self.state();
+        state.forget(key, link);
         state.room.dropped(Instant::now(), key, link);
-        state.links.remove(&link);
         drop(state);
         self.schedule.notify_one();
     }
@@ -290,6 +297,8 @@ impl Hub {
     }
 }
 
+#[path = "hub_meet.rs"]
+mod meet;
 #[path = "hub_orders.rs"]
 mod orders;
 pub(super) use orders::OrderError;

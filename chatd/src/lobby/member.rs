@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{Span, debug, info};
 
-use super::hub::Hub;
+use super::hub::{Hub, Tether};
 use super::room::Cut;
 use super::roster::LinkNo;
 use crate::identity::{Identity, fingerprint};
@@ -92,17 +92,17 @@ pub(super) async fn serve(
 
 /// Serves a member that was let in.
 async fn stay(hub: &Arc<Hub>, lobby: Key, guest: Guest, closing: &CancellationToken) {
-    let Guest { key, entered, cut, mut incoming, mut outgoing } = guest;
+    let Guest { key, entered, tether, mut incoming, mut outgoing } = guest;
     let name = entered.welcome.name.clone();
     Span::current().record("name", name.as_str()).record("key", fingerprint(&key));
     info!("entered");
-    let mut seat = Seat { hub: hub.clone(), lobby, key, link: entered.link, bye: false };
+    let mut seat = Seat { hub: hub.clone(), lobby, key, link: entered.link, tether, bye: false };
     let (answer, answers) = mpsc::channel(ANSWERS);
     let end = tokio::select! {
         biased;
-        why = cut.ended() => End::Cut(why),
+        why = seat.tether.ended() => End::Cut(why),
         end = until(closing, listen::listen(&seat, &mut incoming, &answer)) => end,
-        end = speak::speak(hub, entered, &mut outgoing, answers, closing) => end,
+        end = speak::speak(&seat, entered, &mut outgoing, answers, closing) => end,
     };
     info!(reason = %reason(&end), "ended");
     seat.bye = matches!(end, End::Bye);
@@ -131,6 +131,7 @@ struct Seat {
     lobby: Key,
     key: Key,
     link: LinkNo,
+    tether: Tether,
     bye: bool,
 }
 

@@ -11,6 +11,7 @@
 //! | `hub` | the room behind its lock, the wake-up of all connections, the clock |
 //! | `keep` | what stays on disk, written by a thread of its own |
 //! | `member` | one connection: hello, requests in, log out |
+//! | `rendezvous` | who wants to reach whom; an address is told only where both do |
 //! | `desk` | orders to the lobby, by its local socket |
 //! | `doors` | invitations, and whom they let in |
 //! | `wards` | who may not come in or not speak, as operators decided |
@@ -26,6 +27,7 @@ mod doors;
 mod hub;
 mod keep;
 mod member;
+mod rendezvous;
 mod ring;
 mod room;
 mod roster;

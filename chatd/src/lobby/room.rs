@@ -1,10 +1,11 @@
 //! The room: log and members together. Plain data in and out; clock, network and locks are the caller's.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use proto::ids::{Generation, Key, LobbySeq, Mid, Signature, WallMs};
-use proto::lobby::{Contact, Member, MemberHello, RoomCursor, RoomEntry, Welcome};
+use proto::lobby::{FromLobby, Member, MemberHello, RoomCursor, RoomEntry, Welcome};
 use proto::name::Name;
 use proto::text::Text;
 use tokio::time::Instant;
@@ -47,6 +48,8 @@ pub(super) struct Reader {
 /// What a link has to write.
 #[derive(Debug)]
 pub(super) struct Batch {
+    /// For this link alone.
+    pub(super) told: VecDeque<FromLobby>,
     /// Goes before the entries: who speaks there was announced.
     pub(super) presence: Delta,
     pub(super) entries: Read,
@@ -152,15 +155,10 @@ impl Room {
         }
     }
 
-    /// Where somebody can be reached, if present.
-    pub(super) fn contact(&self, name: &Name) -> Option<Contact> {
-        self.roster.contact(name)
-    }
-
     /// What the reader lacks, or the first part of it; the reader moves behind it.
     pub(super) fn read(&self, reader: &mut Reader) -> Result<Batch, Cut> {
         let presence = self.roster.since(&mut reader.changed).ok_or(Cut::TooSlow)?;
-        Ok(Batch { presence, entries: self.ring.read(&mut reader.seq) })
+        Ok(Batch { told: VecDeque::new(), presence, entries: self.ring.read(&mut reader.seq) })
     }
 
     /// The member said goodbye.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proto::ids::{Key, WallMs};
-use proto::lobby::{Contact, Member};
+use proto::lobby::Member;
 use proto::name::Name;
 use tokio::time::Instant;
 
@@ -373,19 +373,6 @@ impl Roster {
             if here { &mut delta.joined } else { &mut delta.left }.push(first.member.clone());
         }
         Some(delta)
-    }
-
-    /// Where the person of that name can be reached, if present.
-    pub(super) fn contact(&self, name: &Name) -> Option<Contact> {
-        let record = self.records.get(self.looks.get(&name.skeleton())?)?;
-        match record.state {
-            // Who looks like the one asked for is somebody else.
-            _ if record.member.name.folded() != name.folded() => None,
-            State::Linked { addr, .. } | State::Dropped { addr, .. } => {
-                Some(Contact { member: (*record.member).clone(), addrs: addr.into_iter().collect() })
-            }
-            State::Absent { .. } => None,
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Finding people in the roster, for operators.
 
 use super::{Arc, Key, LinkNo, Member, Name, Roster, State};
+use crate::lobby::rendezvous::Present;
 
 impl Roster {
     /// Whose a name is, present or not.
@@ -12,6 +13,22 @@ impl Roster {
     /// Who a key is.
     pub(in crate::lobby) fn member(&self, key: Key) -> Option<&Arc<Member>> {
         self.records.get(&key).map(|record| &record.member)
+    }
+
+    /// Who has a name and is here, or will be back within the grace.
+    pub(in crate::lobby) fn find(&self, name: &Name) -> Option<Member> {
+        let record = self.records.get(&self.key_of(name)?)?;
+        let absent = matches!(record.state, State::Absent { .. });
+        (!absent).then(|| Member::clone(&record.member))
+    }
+
+    /// Somebody who has a link, and where peers can reach them.
+    pub(in crate::lobby) fn present(&self, key: Key) -> Option<Present> {
+        let record = self.records.get(&key)?;
+        match record.state {
+            State::Linked { addr, .. } => Some(Present { member: Member::clone(&record.member), addr }),
+            State::Dropped { .. } | State::Absent { .. } => None,
+        }
     }
 
     /// The link of a key that has one.

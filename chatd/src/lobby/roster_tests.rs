@@ -36,7 +36,7 @@ fn a_lookalike_of_a_taken_name_gets_a_number_behind_the_owners_spelling() {
     enter(&mut roster, 1, "anna", 1);
     assert_eq!(enter(&mut roster, 2, "аnnа", 2).0, "anna_2");
     assert!(
-        roster.contact(&name("аnnа")).is_none(),
+        roster.find(&name("аnnа")).is_none(),
         "nobody is reached under a name that only looks like theirs"
     );
     assert_eq!(enter(&mut roster, 2, "аnna_2", 3).0, "аnna_2", "its own name in other letters");
@@ -147,9 +147,9 @@ fn a_dropped_link_counts_as_present_for_the_grace() {
     roster.dropped(now, key(1), LinkNo(1));
     assert_eq!(roster.next_expiry(), Some(now + grace));
     roster.expire(now + grace - Duration::from_millis(1));
-    assert!(roster.contact(&name("ANNA")).is_some());
+    assert!(roster.find(&name("ANNA")).is_some());
     roster.expire(now + grace);
-    assert!(roster.contact(&name("anna")).is_none());
+    assert!(roster.find(&name("anna")).is_none());
     assert_eq!((roster.next_expiry(), roster.everybody().len()), (None, 0));
 }
 

@@ -12,6 +12,7 @@ use proto::ids::{Instance, Pos};
 use proto::peer::{ByeCode, DialId, Hello, InState, OutState, PeerMessage};
 
 use super::send::Sending;
+use super::session::REFUSED;
 use super::{ConnId, Cx, Output, PeerSession};
 use crate::store::StoreError;
 
@@ -231,7 +232,7 @@ impl PeerSession {
             ByeCode::Version => {
                 Some("the other daemon speaks another version of the protocol: update the older one")
             }
-            ByeCode::Refused => Some("the other daemon does not take this session"),
+            ByeCode::Refused => Some(REFUSED),
             ByeCode::Protocol | ByeCode::Other => Some("the other daemon ended the connection"),
         };
         self.forget(cx, conn);

@@ -83,8 +83,6 @@ pub enum Output {
         log: LogId,
         /// Who must answer.
         key: Key,
-        /// Name of the peer, to ask the lobby for newer addresses.
-        name: Name,
         /// Number of this dial.
         dial_no: u64,
         /// Where it was reached before, best first; may be empty.

@@ -18,6 +18,8 @@ use crate::link::Backoff;
 use crate::session::Log;
 use crate::store::{Author, InRow, LogRow, NewEntry, Progress, Store, StoreError};
 
+/// Why nothing comes of a session that the other side does not want, for a person.
+pub(super) const REFUSED: &str = "the other daemon does not take this session";
 /// First wait after a lost connection is drawn below this: both sides redial, and need not do so at the same instant.
 const FIRST_RETRY: Duration = Duration::from_millis(200);
 /// Shortest wait after a failed dial.
@@ -274,6 +276,15 @@ impl PeerSession {
         self.hold_off(cx, reason, Duration::ZERO);
     }
 
+    /// The other side, which was never reached, does not want to be.
+    pub fn on_declined(&mut self, cx: &mut Cx<'_>) {
+        if self.links.is_empty() && self.log.row.addrs.is_empty() {
+            self.dialing = false;
+            self.hold_off(cx, REFUSED, Duration::ZERO);
+            self.was_refused();
+        }
+    }
+
     /// The dial is over: a connection stands.
     pub(super) fn dial_done(&mut self) {
         self.dialing = false;
@@ -337,7 +348,6 @@ impl PeerSession {
         cx.outputs.push(Output::Dial {
             log: self.log.id(),
             key: self.peer,
-            name: self.name().clone(),
             dial_no: self.log.row.last_dialed,
             addrs: self.log.row.addrs.clone(),
         });

@@ -267,13 +267,22 @@ impl Fake {
         self.published(mid).await
     }
 
-    pub(crate) async fn lookup(&mut self, text: &str) -> Option<Contact> {
+    pub(crate) async fn lookup(&mut self, text: &str) -> Option<Member> {
         self.send(&ToLobby::Lookup { request: 7, name: name(text) }).await;
         let found = |message: &FromLobby| match message {
-            FromLobby::Found { request: 7, contact } => Some(contact.clone()),
+            FromLobby::Found { request: 7, member } => Some(member.clone()),
             _ => None,
         };
         self.find(found).await
+    }
+
+    /// The next word on where somebody can be reached.
+    pub(crate) async fn contact(&mut self) -> Contact {
+        let contact = |message: &FromLobby| match message {
+            FromLobby::Contact(contact) => Some(contact.clone()),
+            _ => None,
+        };
+        self.find(contact).await
     }
 
     /// Everything that the lobby had for this member when it was asked.

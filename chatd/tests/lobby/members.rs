@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use chatd::identity::Identity;
 use chatd::lobby::LobbyConfig;
 use proto::hello::Versions;
 use proto::limits::PAGE_MEMBERS;
-use proto::lobby::{MemberHello, RefusedCode, ToLobby};
+use proto::lobby::{Contact, FromLobby, Member, MemberHello, RefusedCode, ToLobby};
+use proto::name::Name;
 use tokio::task::JoinSet;
 
 use crate::harness::{TestLobby, hello, identity};
@@ -85,16 +87,53 @@ async fn a_taken_name_gets_a_number_and_stays_with_its_key() {
 }
 
 #[tokio::test]
-async fn a_lookup_tells_where_somebody_accepts_peers() {
+async fn a_lookup_tells_who_has_a_name() {
     let lobby = TestLobby::start();
     let key = identity();
-    let _bobby = lobby.join_as(&key, MemberHello { port: 4321, ..hello("Bobby") }).await;
+    let _bobby = lobby.join(&key, "Bobby").await;
     let mut anna = lobby.join(&identity(), "anna").await;
-    let contact = anna.lookup("bobby").await.expect("present");
-    assert_eq!((contact.member.name.as_str(), contact.member.key), ("Bobby", key.key()));
-    assert_eq!(contact.addrs, ["127.0.0.1:4321".parse().expect("address")]);
-    assert_eq!(anna.lookup("anna").await.expect("present").addrs, []);
+    let bobby = anna.lookup("bobby").await.expect("present");
+    assert_eq!((bobby.name.as_str(), bobby.key), ("Bobby", key.key()));
     assert_eq!(anna.lookup("dave").await, None);
+}
+
+#[tokio::test]
+async fn an_address_is_told_to_nobody_whom_its_owner_does_not_want_to_reach() {
+    let lobby = TestLobby::start();
+    let [one, other, third] = [identity(), identity(), identity()];
+    let mut anna = lobby.join_as(&one, MemberHello { port: 1234, ..hello("anna") }).await;
+    let mut bobby = lobby.join_as(&other, MemberHello { port: 4321, ..hello("bobby") }).await;
+    let mut eve = lobby.join(&third, "eve").await;
+    let reach = |key: &Identity| ToLobby::Reach { key: key.key() };
+    let wanted = |name: &str, key: &Identity| FromLobby::Wanted { by: member(name, key) };
+    let words = |all: Vec<FromLobby>| -> Vec<FromLobby> {
+        all.into_iter().filter(|message| !matches!(message, FromLobby::Presence { .. })).collect()
+    };
+
+    eve.send(&reach(&one)).await;
+    eve.send(&reach(&other)).await;
+    eve.barrier().await;
+    assert_eq!(words(anna.barrier().await), [wanted("eve", &third)]);
+    bobby.send(&ToLobby::Decline { key: third.key() }).await;
+    assert_eq!(words(bobby.barrier().await), [wanted("eve", &third)]);
+    assert_eq!(words(eve.barrier().await), [FromLobby::Declined { by: other.key() }], "and no address");
+
+    anna.send(&reach(&other)).await;
+    bobby.send(&reach(&one)).await;
+    assert_eq!(bobby.contact().await.addrs, ["127.0.0.1:1234".parse().expect("address")]);
+    assert_eq!(anna.contact().await.addrs, ["127.0.0.1:4321".parse().expect("address")]);
+    let nobody = identity().key();
+    anna.send(&ToLobby::Reach { key: nobody }).await;
+    assert_eq!(
+        anna.contact().await,
+        Contact { key: nobody, addrs: vec![] },
+        "who is not here is said at once"
+    );
+    assert_eq!(words(eve.barrier().await), []);
+}
+
+fn member(name: &str, identity: &Identity) -> Member {
+    Member { name: Name::new(name).expect("name"), key: identity.key() }
 }
 
 #[tokio::test]

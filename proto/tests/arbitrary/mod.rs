@@ -104,6 +104,8 @@ pub(crate) fn to_lobby() -> impl Strategy<Value = ToLobby> {
         member_hello().prop_map(|hello| ToLobby::Hello(Box::new(hello))),
         (mid(), at(), text(), sig()).prop_map(|(mid, at, text, sig)| ToLobby::Publish { mid, at, text, sig }),
         (any::<u64>(), name()).prop_map(|(request, name)| ToLobby::Lookup { request, name }),
+        key().prop_map(|key| ToLobby::Reach { key }),
+        key().prop_map(|key| ToLobby::Decline { key }),
         any::<u64>().prop_map(|nonce| ToLobby::Ping { nonce }),
         any::<u64>().prop_map(|nonce| ToLobby::Pong { nonce }),
         Just(ToLobby::Bye),
@@ -141,8 +143,11 @@ pub(crate) fn from_lobby() -> impl Strategy<Value = FromLobby> {
         lobby_seq().prop_map(|next| FromLobby::Gap { next }),
         (mid(), lobby_seq()).prop_map(|(mid, seq)| FromLobby::Published { mid, seq }),
         (mid(), any::<String>()).prop_map(|(mid, reason)| FromLobby::NotPublished { mid, reason }),
-        (any::<u64>(), option::of(contact()))
-            .prop_map(|(request, contact)| FromLobby::Found { request, contact }),
+        (any::<u64>(), option::of(member()))
+            .prop_map(|(request, member)| FromLobby::Found { request, member }),
+        member().prop_map(|by| FromLobby::Wanted { by }),
+        contact().prop_map(FromLobby::Contact),
+        key().prop_map(|by| FromLobby::Declined { by }),
         any::<u64>().prop_map(|nonce| FromLobby::Ping { nonce }),
         any::<u64>().prop_map(|nonce| FromLobby::Pong { nonce }),
         (any::<String>(), any::<u64>())
@@ -168,7 +173,7 @@ fn member() -> impl Strategy<Value = Member> {
 }
 
 fn contact() -> impl Strategy<Value = Contact> {
-    (member(), vec(addr(), 0..5)).prop_map(|(member, addrs)| Contact { member, addrs })
+    (key(), vec(addr(), 0..5)).prop_map(|(key, addrs)| Contact { key, addrs })
 }
 
 fn refused_code() -> impl Strategy<Value = RefusedCode> {

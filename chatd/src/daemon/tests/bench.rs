@@ -67,6 +67,11 @@ impl Bench {
         Self::with(Setup { joined: Some(joined), ..setup() })
     }
 
+    /// Of somebody who lets these come in.
+    pub(super) fn accepting(accept: Accept) -> Self {
+        Self::with(Setup { accept, ..setup() })
+    }
+
     fn with(setup: Setup) -> Self {
         let store = Store::in_memory().expect("store");
         Self { core: load(&setup, store), setup, now: Duration::ZERO, effects: Vec::new(), last_mid: 0 }

@@ -29,9 +29,8 @@ fn regression_a_lobby_cannot_answer_a_fork_with_somebody_of_another_name() {
     let (reply, mut answer) = oneshot::channel();
     bench.step(Event::Call(Call::Fork { name: name("bobby") }, reply));
     let member = Member { key: key(2), name: name("mallory") };
-    let contact = Some(Contact { member, addrs: vec!["127.0.0.1:1".parse().expect("address")] });
     let request = looked_up(&bench);
-    bench.step(Event::Lobby(FromLobby::Found { request, contact }));
+    bench.step(Event::Lobby(FromLobby::Found { request, member: Some(member) }));
     let Ok(Reply::Error(error)) = answer.try_recv() else { panic!("forked with somebody else") };
     assert_eq!(error.code, ErrorCode::NoPeer);
     assert!(bench.core.find_key(&key(2)).is_none());
@@ -61,15 +60,10 @@ fn regression_a_dial_that_was_under_way_ends_with_the_block() {
     let mut bench = Bench::new();
     bench.lobby(LOBBY, &[(1, "bobby")]);
     bench.fork("bobby");
-    let request = looked_up(&bench);
     let log = bench.core.find_key(&key(1)).expect("a session");
     assert!(matches!(bench.call(Call::Block { name: name("bobby") }), Reply::Done));
     let addr = "127.0.0.1:1".parse().expect("address");
-    let member = Member { key: key(1), name: name("bobby") };
-    bench.step(Event::Lobby(FromLobby::Found {
-        request,
-        contact: Some(Contact { member, addrs: vec![addr] }),
-    }));
+    bench.step(Event::Lobby(FromLobby::Contact(Contact { key: key(1), addrs: vec![addr] })));
     assert!(!bench.effects.iter().any(|effect| matches!(effect, Effect::Dial { .. })), "nobody is dialled");
     bench.step(Event::PeerDialed { log, dial_no: 1, conn: ConnId(7), addr });
     assert!(bench.sent(7).is_empty(), "not even a hello");

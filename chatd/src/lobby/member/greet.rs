@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 use crate::identity::Identity;
 use crate::link::{Incoming, LinkError, Outgoing, accept, split};
-use crate::lobby::hub::{Ending, Hub};
+use crate::lobby::hub::{Hub, Tether};
 use crate::lobby::room::Entered;
 use crate::lobby::roster::Refusal;
 
@@ -42,7 +42,7 @@ pub(super) struct Guest {
     pub(super) key: Key,
     pub(super) entered: Entered,
     /// Ended when a newer link of the same key takes over, or by an operator.
-    pub(super) cut: Ending,
+    pub(super) tether: Tether,
     pub(super) incoming: Incoming<ToLobby>,
     pub(super) outgoing: Outgoing,
 }
@@ -65,11 +65,11 @@ pub(super) async fn greet(hub: &Hub, identity: &Identity, stream: TcpStream, add
         }
         Err(error) => return Greeted::Failed(error),
     };
-    let cut = Ending::default();
-    match enter(hub, key, canonical(addr), &hello, &cut) {
+    let tether = Tether::default();
+    match enter(hub, key, canonical(addr), &hello, &tether) {
         Ok(entered) => {
             incoming.accept_hello();
-            Greeted::Guest(Box::new(Guest { key, entered, cut, incoming, outgoing }))
+            Greeted::Guest(Box::new(Guest { key, entered, tether, incoming, outgoing }))
         }
         Err(refusal) => Greeted::Refused(Box::new(Refused { refusal, incoming, outgoing })),
     }
@@ -80,12 +80,12 @@ fn enter(
     key: Key,
     addr: SocketAddr,
     hello: &MemberHello,
-    cut: &Ending,
+    tether: &Tether,
 ) -> Result<Entered, FromLobby> {
     let version = Versions::OURS
         .agree(hello.versions)
         .map_err(|error| refused(RefusedCode::Version, error.to_string(), 0))?;
-    hub.enter(key, addr, version, hello, cut.clone()).map_err(|refusal| {
+    hub.enter(key, addr, version, hello, tether.clone()).map_err(|refusal| {
         let (code, retry_after_ms) = match refusal {
             Refusal::Full => (RefusedCode::Busy, BUSY_RETRY_MS),
             Refusal::NameTaken => (RefusedCode::Other, BUSY_RETRY_MS),

@@ -28,8 +28,14 @@ async fn serve(
     loop {
         let reply = match incoming.next_or_ask(ask).await? {
             ToLobby::Publish { mid, at, text, sig } => publish(seat, Post { mid, at, text, sig })?,
-            ToLobby::Lookup { request, name } => {
-                FromLobby::Found { request, contact: seat.hub.contact(&name) }
+            ToLobby::Lookup { request, name } => FromLobby::Found { request, member: seat.hub.find(&name) },
+            ToLobby::Reach { key } => {
+                seat.hub.reach(seat.key, key);
+                continue;
+            }
+            ToLobby::Decline { key } => {
+                seat.hub.decline(seat.key, key);
+                continue;
             }
             ToLobby::Ping { nonce } => FromLobby::Pong { nonce },
             ToLobby::Pong { .. } | ToLobby::Unknown => continue,

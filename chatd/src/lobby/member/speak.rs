@@ -8,33 +8,33 @@ use proto::lobby::{FromLobby, Member};
 use tokio::sync::mpsc::Receiver;
 use tokio_util::sync::CancellationToken;
 
-use super::End;
+use super::{End, Seat};
 use crate::link::{LinkError, Outgoing};
-use crate::lobby::hub::Hub;
 use crate::lobby::room::{Batch, Cut, Entered};
 use crate::lobby::roster::Delta;
 
 /// Writes until the connection ends.
 pub(super) async fn speak(
-    hub: &Hub,
+    seat: &Seat,
     entered: Entered,
     outgoing: &mut Outgoing,
     answers: Receiver<FromLobby>,
     closing: &CancellationToken,
 ) -> End {
-    match write(hub, entered, outgoing, answers, closing).await {
+    match write(seat, entered, outgoing, answers, closing).await {
         Ok(never) => match never {},
         Err(end) => end,
     }
 }
 
 async fn write(
-    hub: &Hub,
+    seat: &Seat,
     entered: Entered,
     outgoing: &mut Outgoing,
     mut answers: Receiver<FromLobby>,
     closing: &CancellationToken,
 ) -> Result<Infallible, End> {
+    let Seat { hub, key, tether, .. } = seat;
     let Entered { welcome, members, mut reader, .. } = entered;
     outgoing.feed(&FromLobby::Welcome(Box::new(welcome))).await?;
     feed_members(outgoing, members).await?;
@@ -45,7 +45,7 @@ async fn write(
         news.mark_unchanged();
         // Once this is so the log grows no more, and the read below is the last one that is needed.
         let closed = closing.is_cancelled();
-        let batch = hub.read(&mut reader)?;
+        let batch = hub.read(*key, &mut reader)?;
         let more = batch.entries.more;
         feed_batch(outgoing, batch).await?;
         // After what the room had before: who asks a question can tell by the answer what it was told already.
@@ -62,6 +62,7 @@ async fn write(
         tokio::select! {
             // The hub is there for as long as this is.
             _ = news.changed() => {}
+            () = tether.called() => {}
             () = closing.cancelled() => {}
             answer = answers.recv() => first = Some(answer.ok_or(LinkError::Closed)?),
         }
@@ -80,6 +81,9 @@ async fn feed_members(outgoing: &mut Outgoing, members: Vec<Arc<Member>>) -> Res
 
 async fn feed_batch(outgoing: &mut Outgoing, batch: Batch) -> Result<(), LinkError> {
     feed_presence(outgoing, &batch.presence).await?;
+    for message in &batch.told {
+        outgoing.feed(message).await?;
+    }
     if let Some(next) = batch.entries.gap {
         outgoing.feed(&FromLobby::Gap { next }).await?;
     }
