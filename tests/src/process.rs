@@ -9,6 +9,8 @@ use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Instant;
 
+use proto::name::Name;
+use proto::paths::Base;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::binaries::program;
@@ -179,7 +181,8 @@ impl Daemon {
 
     /// Its local socket.
     pub fn socket(&self) -> PathBuf {
-        self.house.runtime.join(format!("{}.sock", self.name))
+        let base = Base { data: self.house.data.clone(), runtime: self.house.runtime.clone() };
+        base.socket(&Name::new(self.name.as_str()).expect("a name"))
     }
 
     /// Commands for it.

@@ -94,6 +94,7 @@ impl Bench {
         let number = match &ask.session {
             SessionRef::Number(number) => *number,
             SessionRef::Peer(name) => named(name),
+            SessionRef::Key(_) => unreachable!("never asked for by key"),
         };
         let log = &self.logs[&number.0];
         let entries = log.iter().filter(|entry| entry.seq > ask.after).take(limit).cloned().collect();

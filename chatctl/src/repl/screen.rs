@@ -51,6 +51,10 @@ struct State {
     wanted: bool,
     /// No more lines are read.
     stopped: bool,
+    /// The line that is being read is not to be finished.
+    taken: bool,
+    /// A key wants another session; what stood in the line then.
+    switch: Option<(SessionNo, String)>,
     /// Nobody reads what is written.
     closed: bool,
     /// What the prompt should be now.
@@ -127,6 +131,8 @@ impl Screen {
     /// A line is about to be read. `false`: no more lines are wanted.
     pub fn begin_line(&self) -> bool {
         let mut state = self.state();
+        state.taken = false;
+        state.switch = None;
         if !state.stopped {
             state.typing = Typing::Begins;
         }
@@ -150,7 +156,7 @@ impl Screen {
         if state.typing == Typing::Begins {
             state.typing = Typing::Live;
             state.drawn = state.prompt.as_ref().map_or(SessionNo::LOBBY, |prompt| prompt.session);
-            if state.stopped {
+            if state.stopped || state.taken {
                 interrupt();
             }
         }
@@ -178,6 +184,33 @@ impl Screen {
         if state.typing == Typing::Live {
             interrupt();
         }
+    }
+
+    /// Ends the line that is being typed, and only that one. Nothing is done where none is.
+    pub fn take_line(&self) {
+        let mut state = self.state();
+        if !state.taken && state.typing != Typing::No {
+            state.taken = true;
+            if state.typing == Typing::Live {
+                interrupt();
+            }
+        }
+    }
+
+    /// Ends the line that is being typed for a switch to another session.
+    pub fn switch_to(&self, number: SessionNo, line: String) {
+        self.state().switch.get_or_insert((number, line));
+        self.take_line();
+    }
+
+    /// The line was ended from outside.
+    pub fn is_taken(&self) -> bool {
+        self.state().taken
+    }
+
+    /// The switch that ended the line, and what stood in it.
+    pub fn switches(&self) -> Option<(SessionNo, String)> {
+        self.state().switch.take()
     }
 
     /// Lines are no longer wanted.

@@ -120,6 +120,8 @@ impl Tracked {
         style: Style,
     ) -> Option<String> {
         match entry.kind {
+            // It is older than what stands on the screen.
+            _ if entry.imported => None,
             EntryKind::Text if own.remove(&entry.mid) => None,
             EntryKind::Joined | EntryKind::Left if entry.mine => None,
             EntryKind::Text | EntryKind::Notice | EntryKind::Joined | EntryKind::Left => {

@@ -95,6 +95,7 @@ impl World {
                 key: key(who),
                 fingerprint: format!("SHA256:{who}"),
                 trust: Trust::Pinned,
+                lookalike: None,
             }),
             state: SessionState::Connected,
             path: Path::Direct,
@@ -159,6 +160,7 @@ impl World {
             at: WallMs(1_795_341_600_123),
             state: if own { EntryState::Queued } else { EntryState::Received },
             text: text.to_owned(),
+            imported: false,
         });
         session.row.head = seq;
         if own {
@@ -189,6 +191,11 @@ impl World {
                 .sessions
                 .iter()
                 .find(|(_, session)| session.row.peer.as_ref().is_some_and(|peer| peer.name == *name))
+                .map(|(number, _)| *number),
+            SessionRef::Key(key) => self
+                .sessions
+                .iter()
+                .find(|(_, session)| session.row.peer.as_ref().is_some_and(|peer| peer.key == *key))
                 .map(|(number, _)| *number),
         };
         found.ok_or_else(|| error(ErrorCode::NoSession, "There is no such session"))
@@ -225,6 +232,7 @@ impl World {
                 }
             }
             Call::Search { words, .. } => Reply::Found { hits: self.search(words) },
+            Call::Draft { .. } => Reply::Draft { text: None },
             Call::Cursor { reader, session } => {
                 let number = self.find(session)?;
                 let seq = self.cursors.get(&(reader.clone(), number)).copied().unwrap_or_default();
@@ -253,7 +261,7 @@ impl World {
     fn try_act(&mut self, call: Call) -> Result<Reply, Reply> {
         let own = self.daemon.as_ref().map_or(String::new(), |daemon| daemon.name.to_string());
         Ok(match call {
-            Call::Send { session, mid, text } => {
+            Call::Send { session, mid, text, .. } => {
                 let number = self.find(&session)?;
                 if self.row(number).state == SessionState::Ended {
                     return Err(error(ErrorCode::Ended, "That session has ended"));

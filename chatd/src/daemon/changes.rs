@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use proto::archive::Party;
 use proto::ids::SessionNo;
 use proto::ipc::{Changes, DaemonRow, LobbyRow, SessionRow};
 use tokio::sync::oneshot;
@@ -135,7 +136,7 @@ fn place_of(session: &PeerSession) -> Place {
     Place {
         log: session.log.id(),
         number: session.log.row.number,
-        peer: Some(session.name().clone()),
+        peer: Some(Party { name: session.name().clone(), key: session.peer() }),
         head: session.log.head(),
         progress: session.progress(),
     }

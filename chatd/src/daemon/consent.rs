@@ -80,6 +80,7 @@ impl Core {
 
     /// The strangers who wait, as clients see them.
     pub(super) fn request_rows(&self) -> Vec<Peer> {
+        let looks = self.requests().next().map(|_| self.known_looks()).unwrap_or_default();
         let row = |session: &PeerSession| {
             let key = session.peer();
             let claim = self.room.name_of(&key).or(session.claim());
@@ -89,6 +90,7 @@ impl Core {
                 key,
                 fingerprint: fingerprint(&key),
                 trust: if known { Trust::Changed } else { Trust::New },
+                lookalike: self.lookalike(&looks, key, session.name()),
             }
         };
         self.requests().take(MAX_REQUESTS).map(row).collect()
@@ -172,6 +174,11 @@ impl Core {
             })?;
         }
         Ok(Ok(Reply::Done))
+    }
+
+    /// Whom the person does not want to hear of.
+    pub(super) fn blocks(&self, after: Option<Key>) -> Reply {
+        self.page_of(self.consent.blocked.iter(), after)
     }
 
     /// The person wants to hear of somebody again.

@@ -240,7 +240,7 @@ impl Core {
         Ok(())
     }
 
-    fn suspend(&mut self) {
+    pub(super) fn suspend(&mut self) {
         self.stopping.get_or_insert((Stop::Suspend, self.now.mono));
     }
 

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use proto::archive::Party;
 use proto::ids::{Key, Seq, SessionNo};
 use proto::ipc::{Call, CallError, Changes, Reply, SessionRef};
 use proto::lobby::{FromLobby, ToLobby};
@@ -92,7 +93,7 @@ pub struct Place {
     /// Its number; `None` once it was given back.
     pub number: Option<SessionNo>,
     /// The peer; `None` for the lobby.
-    pub peer: Option<Name>,
+    pub peer: Option<Party>,
     /// Its last entry.
     pub head: Seq,
     /// How far its own entries have come.

@@ -5,10 +5,12 @@
 //! events that wait, lets the core handle each, commits once, and only then carries out the effects: nobody ever sees
 //! what is not on the disk, and one flush serves many lines.
 
+mod archive;
 mod calls;
 mod changes;
 mod consent;
 mod core;
+mod drafts;
 mod event;
 mod lobby_link;
 mod lobby_pin;

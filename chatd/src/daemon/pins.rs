@@ -78,6 +78,21 @@ impl Pins {
         Ok(())
     }
 
+    /// Everybody who is known.
+    pub(super) fn all(&self) -> impl Iterator<Item = &PinRow> {
+        self.by_key.values()
+    }
+
+    /// A key is not known any more, and its name is free.
+    pub(super) fn forget(&mut self, store: &mut Store, key: &Key) -> Result<(), StoreError> {
+        if let Some(pin) = self.by_key.remove(key) {
+            self.by_name.remove(&pin.name.folded());
+            self.settled(&pin.name);
+            store.drop_pin(key)?;
+        }
+        Ok(())
+    }
+
     /// A known key goes by another name from now on.
     pub(super) fn rename(&mut self, store: &mut Store, key: &Key, name: Name) -> Result<(), StoreError> {
         let Some(pin) = self.by_key.get(key) else { return Ok(()) };

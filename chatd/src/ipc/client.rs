@@ -7,6 +7,7 @@ use futures_util::{SinkExt, StreamExt};
 use interprocess::local_socket::tokio::Stream;
 use proto::frame::{Codec, FrameError};
 use proto::hello::Versions;
+use proto::ids::Seq;
 use proto::ipc::{Call, CallError, Changes, ErrorCode, Hit, Range, Reply, SessionRef, ToClient, ToDaemon};
 use proto::name::Name;
 use tokio::io::{ReadHalf, WriteHalf};
@@ -118,6 +119,7 @@ async fn read_all(
 async fn answer(call: Call, context: &Context) -> Result<Reply, CoreGone> {
     match call {
         Call::Read { session, range, limit } => read(session, range, limit, context).await,
+        Call::Export { session, after } => export(session, after, context).await,
         Call::Search { words, limit } => search(&words, limit, context).await,
         Call::Verify { name } => verify(name, context).await,
         call => ask(context, |reply| Event::Call(call, reply)).await,
@@ -144,6 +146,15 @@ async fn read(session: SessionRef, range: Range, limit: u32, context: &Context) 
         }
         Err(error) => failed(&error),
     })
+}
+
+async fn export(session: SessionRef, after: Seq, context: &Context) -> Result<Reply, CoreGone> {
+    let place = match ask(context, |reply| Event::Place(session, reply)).await? {
+        Ok(place) => place,
+        Err(error) => return Ok(Reply::Error(error)),
+    };
+    let records = context.history.records(place, after, context.me).await;
+    Ok(records.map_or_else(|error| failed(&error), |records| Reply::Records { records }))
 }
 
 async fn verify(name: Name, context: &Context) -> Result<Reply, CoreGone> {
@@ -174,7 +185,11 @@ async fn search(words: &str, limit: u32, context: &Context) -> Result<Reply, Cor
             let hit = |(log, entry)| {
                 let place = places.get(&log);
                 let session = place.and_then(|place| place.number);
-                Hit { session, peer: place.and_then(|place| place.peer.clone()), entry }
+                Hit {
+                    session,
+                    peer: place.and_then(|place| place.peer.as_ref()).map(|peer| peer.name.clone()),
+                    entry,
+                }
             };
             Reply::Found { hits: found.into_iter().map(hit).collect() }
         }

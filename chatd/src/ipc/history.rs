@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use proto::ids::Key;
+use proto::archive::Record;
+use proto::ids::{Key, Seq};
 use proto::ipc::{Entry, Range};
 use tokio::task::spawn_blocking;
 
+use crate::daemon::Place;
 use crate::store::{LogId, Progress, Reader, StoreError};
 
 /// Connections that are kept for the next page.
@@ -35,6 +37,12 @@ impl History {
         progress: Progress,
     ) -> Result<Vec<Entry>, StoreError> {
         self.with(move |reader| reader.page(log, range, limit, &me, progress)).await
+    }
+
+    /// One page of a log with all that an import needs; see [`Reader::records`].
+    pub async fn records(&self, place: Place, after: Seq, me: Key) -> Result<Vec<Record>, StoreError> {
+        let Place { log, peer, progress, .. } = place;
+        self.with(move |reader| reader.records(log, peer.as_ref(), after, &me, progress)).await
     }
 
     /// Messages that hold all the words; see [`Reader::search`].

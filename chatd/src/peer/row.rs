@@ -31,6 +31,7 @@ impl PeerSession {
                 key: self.peer,
                 fingerprint: fingerprint(&self.peer),
                 trust,
+                lookalike: None,
             }),
             state,
             path: if connected { Path::Direct } else { Path::None },

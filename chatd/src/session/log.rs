@@ -1,5 +1,6 @@
 //! One log in memory: the durable row, where its ends are, and what the person has read of it.
 
+use proto::archive::Record;
 use proto::ids::{Chain, Key, Mid, Pos, Seq, WallMs};
 use proto::ipc::{EntryKind, Reader};
 
@@ -86,6 +87,16 @@ impl Log {
             self.unread += 1;
         }
         Ok(seq)
+    }
+
+    /// Appends an entry of another database, which is no news. Whoever had read everything, has still.
+    pub fn append_imported(&mut self, store: &mut Store, record: &Record) -> Result<(), StoreError> {
+        let seq = self.head.next();
+        store.append_imported(self.row.id, seq, record)?;
+        let all_read = self.read == self.head;
+        self.head = seq;
+        self.changed = true;
+        if all_read { self.mark(store, &Reader::Person, seq) } else { Ok(()) }
     }
 
     /// Appends a line of the daemon itself.

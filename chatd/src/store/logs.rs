@@ -163,6 +163,7 @@ impl Store {
             "DELETE FROM out WHERE log = ?1",
             "DELETE FROM in_pos WHERE log = ?1",
             "DELETE FROM cursor WHERE log = ?1",
+            "DELETE FROM draft WHERE log = ?1",
             "DELETE FROM log WHERE id = ?1",
         ] {
             db.prepare_cached(statement)?.execute([log.0])?;

@@ -7,7 +7,9 @@
 //!
 //! A failed flush is not repaired here: the daemon stops and starts again from what is on the disk.
 
+mod archive;
 mod blocks;
+mod drafts;
 mod entries;
 mod logs;
 mod pins;

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use super::StoreError;
 
 /// Version of the tables, in `PRAGMA user_version`. 0 is an empty file.
-pub const SCHEMA: i64 = 3;
+pub const SCHEMA: i64 = 4;
 
 /// First SQLite without the WAL-reset bug, which could corrupt a database (<https://sqlite.org/wal.html>).
 const OLDEST_SAFE_SQLITE: i32 = 3_051_003;
@@ -104,8 +104,18 @@ CREATE TABLE block (
 ) WITHOUT ROWID;
 ";
 
+/// Lines that were begun, and entries that came from another database.
+const V5: &str = "
+CREATE TABLE draft (
+    log  INTEGER PRIMARY KEY,
+    text TEXT NOT NULL
+) WITHOUT ROWID;
+
+ALTER TABLE entry ADD COLUMN imported TEXT; -- how far it had come elsewhere; NULL: it was written or came here
+";
+
 /// What each version adds, the first one first.
-const STEPS: [&str; 3] = [V1, V2, V3];
+const STEPS: [&str; 4] = [V1, V2, V3, V5];
 
 /// Refuses a SQLite that can corrupt its files.
 pub(crate) fn check_sqlite() -> Result<(), StoreError> {
