@@ -197,6 +197,31 @@ impl Daemon {
         screen
     }
 
+    /// A terminal attached to it, with that at its prompt.
+    pub fn screen_showing(&self, begun: &str) -> Screen {
+        let screen = Screen::open(&self.ctl().pty(&["attach"]));
+        screen.wait_until(begun, |capture| capture.cursor_row().trim_end().ends_with(begun));
+        screen
+    }
+
+    /// Waits until that is the draft of the session with `peer`. No row tells of it, so it is asked for again and again.
+    pub fn has_draft(&self, peer: &str, wanted: Option<&str>) {
+        let begun = Instant::now();
+        loop {
+            let draft = watch::draft(&self.socket(), peer);
+            if draft.as_deref() == wanted {
+                return;
+            }
+            assert!(begun.elapsed() < DEADLINE, "{}: not {wanted:?}, but {draft:?}", self.name);
+        }
+    }
+
+    /// Waits until it has so many lines of `peer`; gives them.
+    pub fn until_received(&self, peer: &str, count: usize) -> Vec<String> {
+        self.until("lines", |state| (state.session(peer)?.unread >= count as u64).then_some(()));
+        self.ctl().received(peer)
+    }
+
     /// Waits until its state is as wanted.
     pub fn until<T>(&self, what: &str, wanted: impl FnMut(&watch::State) -> Option<T>) -> T {
         watch::until(&self.socket(), &format!("{}: {what}", self.name), wanted)

@@ -115,28 +115,34 @@ impl App {
                 let screen = self.manner == Manner::Person;
                 self.print(&verify::shown(&reply, self.follow.style, screen));
             }
-            (Purpose::Blocks { first }, Reply::Peers { peers, more }) => {
-                self.blocks_page(&peers, first, more)
-            }
-            (Purpose::Forget(name), Reply::Done) => {
-                self.busy = false;
-                self.tell(&forget::done(&name));
-            }
             (Purpose::Draft(session), Reply::Draft { text }) => self.draft_came(&session, text),
-            (Purpose::Verified(name), Reply::Done) => {
-                self.busy = false;
-                self.tell(&verify::done(&name));
-            }
-            (Purpose::Trust, Reply::Trusted { fingerprint, former }) => {
-                self.busy = false;
-                self.tell(&render::trusted(&fingerprint, former.as_ref()));
-            }
             (Purpose::Quit, _) => self.link = Link::Ending,
             (Purpose::Draft(session), _) => self.draft_came(&session, None),
             (Purpose::Watch | Purpose::Roster | Purpose::Kept | Purpose::WhoLeft(_), _) => {}
-            _ => self.busy = false,
+            (purpose, reply) => self.judged(purpose, reply),
         }
         self.steps(steps);
+    }
+
+    /// What is known of people, and what the person has decided about them.
+    fn judged(&mut self, purpose: Purpose, reply: Reply) {
+        self.busy = false;
+        match (purpose, reply) {
+            (Purpose::Consent(said), Reply::Done | Reply::Forked { .. }) => self.tell(&said),
+            (Purpose::Blocks { first }, Reply::Peers { peers, more }) => {
+                self.blocks_page(&peers, first, more);
+            }
+            (Purpose::Forget(name), Reply::Done) => self.tell(&forget::done(&name)),
+            (Purpose::Verify, reply @ Reply::Code { .. }) => {
+                let screen = self.manner == Manner::Person;
+                self.print(&verify::shown(&reply, self.follow.style, screen));
+            }
+            (Purpose::Verified(name), Reply::Done) => self.tell(&verify::done(&name)),
+            (Purpose::Trust, Reply::Trusted { fingerprint, former }) => {
+                self.tell(&render::trusted(&fingerprint, former.as_ref()));
+            }
+            _ => {}
+        }
     }
 
     /// The daemon has the message, or does not want it.
@@ -181,9 +187,10 @@ impl App {
         }
         match peers.last() {
             Some(last) if more => {
+                self.busy = true;
                 self.ask(Call::Blocks { after: Some(last.key) }, Purpose::Blocks { first: false });
             }
-            _ => self.busy = false,
+            _ => {}
         }
     }
 

@@ -206,6 +206,11 @@ impl App {
         self.awaited.insert(id, purpose);
     }
 
+    /// The daemon has not said yet that it has what is begun.
+    pub fn is_keeping(&self) -> bool {
+        self.awaited.values().any(|purpose| *purpose == Purpose::Kept)
+    }
+
     pub(super) fn awaited(&mut self, id: u64) -> Option<Purpose> {
         self.awaited.remove(&id)
     }
@@ -225,7 +230,7 @@ impl App {
         let room = self.unanswered.len() < MAX_UNANSWERED;
         let calm = self.manner == Manner::Person || self.follow.is_idle();
         let settled = self.follow.is_primed() && !self.follow.is_ending();
-        settled && !self.busy && room && calm && !self.drafts.awaited && self.exit.is_none()
+        settled && !self.busy && room && calm && !self.drafts.are_awaited() && self.exit.is_none()
     }
 
     /// What the next line begins with.

@@ -323,7 +323,7 @@ pub fn help(word: &str) -> Option<String> {
         text.push_str(
             "What does not begin with \\ is sent to the active session; \\\\text sends \\text.\n\
              Alt-Enter, or \\ at the end of a row, begins another row of the same message.\n\
-             Alt-0 to Alt-9 switch to that session; what you have begun waits in the one you leave.",
+             Ctrl-X and a digit switches to that session; what you have begun waits in the one you leave.",
         );
         return Some(text);
     }

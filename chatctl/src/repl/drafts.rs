@@ -18,14 +18,30 @@ pub(super) struct Drafts {
     session: Option<SessionRef>,
     /// The draft as the daemon has it, as far as it was told or asked from here.
     pub(super) kept: Option<Text>,
-    /// The daemon is asked for it: the next line waits.
-    pub(super) awaited: bool,
+    showing: Showing,
     /// What was kept last may not have arrived.
     unsure: bool,
     /// The session that was left under a line that is still being typed.
     left: Option<SessionRef>,
-    /// A draft came while an empty line was waited for.
-    to_show: bool,
+}
+
+/// Whether the draft is on its way to the prompt.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Showing {
+    /// No.
+    #[default]
+    Nothing,
+    /// The daemon is asked for it: the next line waits.
+    Awaited,
+    /// It is there, and not at the prompt yet.
+    Due,
+}
+
+impl Drafts {
+    /// The daemon is asked what the next line begins with.
+    pub(super) fn are_awaited(&self) -> bool {
+        self.showing == Showing::Awaited
+    }
 }
 
 impl App {
@@ -37,6 +53,9 @@ impl App {
     /// What is being typed, after a pause or as it is left.
     pub fn begun(&mut self, line: &str) {
         let Some(session) = self.drafts.session.clone().filter(|_| self.link == Link::Up) else { return };
+        if self.drafts.left.is_some() || self.drafts.are_awaited() {
+            return; // the line is still of another session
+        }
         if line.len() > proto::limits::MAX_TEXT_LEN {
             return; // what was kept before is better than nothing
         }
@@ -58,12 +77,14 @@ impl App {
     /// Whether the line that is being typed has to be taken away: its session is not the active one any more, or it is
     /// empty and there is a draft to show. What was typed comes back by [`App::taken`].
     pub fn takes_line(&self, line: &str) -> bool {
-        if line.is_empty() { self.drafts.to_show } else { self.drafts.left.is_some() }
+        match line {
+            "" => self.drafts.showing == Showing::Due,
+            line => self.drafts.left.is_some() && !is_command(line),
+        }
     }
 
     /// The line was taken away.
     pub fn taken(&mut self, line: &str) {
-        self.drafts.to_show = false;
         let draft = worth_keeping(line);
         match (self.drafts.left.take(), draft) {
             (Some(session), Some(text)) => {
@@ -71,8 +92,8 @@ impl App {
                 self.tell("What you had begun was not sent; it is kept with its session");
             }
             // Typed while it was taken away.
-            (_, Some(text)) => self.draft = text.into(),
-            (_, None) => {}
+            _ if !line.is_empty() => line.clone_into(&mut self.draft),
+            _ => {}
         }
     }
 
@@ -93,7 +114,8 @@ impl App {
     /// Nothing is known of the session's draft any more: the link is new.
     pub(super) fn drafts_unsure(&mut self) {
         self.drafts.unsure = true;
-        if std::mem::take(&mut self.drafts.awaited) {
+        if self.drafts.are_awaited() {
+            self.drafts.showing = Showing::Nothing;
             self.drafts.session = None;
         }
     }
@@ -113,7 +135,7 @@ impl App {
         }
         self.drafts.left = self.drafts.session.replace(session.clone());
         self.drafts.kept = None;
-        self.drafts.awaited = true;
+        self.drafts.showing = Showing::Awaited;
         self.ask(Call::Draft { session: session.clone() }, Purpose::Draft(session));
     }
 
@@ -122,25 +144,28 @@ impl App {
         if self.drafts.session.as_ref() != Some(session) {
             return;
         }
-        self.drafts.awaited = false;
+        self.drafts.showing = Showing::Nothing;
         self.drafts.kept.clone_from(&text);
         if let Some(text) = text.filter(|_| self.draft.is_empty()) {
             self.draft = text.into();
-            self.drafts.to_show = true;
+            self.drafts.showing = Showing::Due;
         }
     }
 
     /// A line was asked for: it shows what there was to show, and belongs to the active session.
     pub(super) fn line_begins(&mut self) {
-        self.drafts.to_show = false;
+        self.drafts.showing = Showing::Nothing;
         self.drafts.left = None;
     }
 }
 
 /// A line that is worth keeping: not blank, and no command.
 fn worth_keeping(line: &str) -> Option<Text> {
-    let command = line.starts_with('\\') && !line.starts_with("\\\\");
-    Text::new(line).ok().filter(|_| !command && !line.trim().is_empty())
+    Text::new(line).ok().filter(|_| !is_command(line) && !line.trim().is_empty())
+}
+
+fn is_command(line: &str) -> bool {
+    line.starts_with('\\') && !line.starts_with("\\\\")
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use proto::ipc::{Call, SessionRef};
+use proto::ipc::SessionRef;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::app::{App, Manner};
@@ -175,12 +175,16 @@ impl Driver {
 
     /// The terminal ends: what is begun is kept, if the daemon takes it in time.
     async fn keep_the_rest(&mut self, client: &mut Client) {
-        let kept = |call: &Call| matches!(call, Call::KeepDraft { .. } | Call::DropDraft { .. });
-        for (call, _) in self.app.take_calls().into_iter().filter(|(call, _)| kept(call)) {
-            if timeout(KEEP_PATIENCE, client.call(call)).await.is_err() {
-                return;
+        let answers = async {
+            while self.app.is_keeping() {
+                match client.next().await {
+                    Ok(Event::Reply(id, reply)) => self.app.answered(id, reply),
+                    Ok(_) => {}
+                    Err(_) => return,
+                }
             }
-        }
+        };
+        timeout(KEEP_PATIENCE, answers).await.ok();
     }
 
     /// What is being typed goes to the daemon, if it is another line than the daemon has.

@@ -80,8 +80,9 @@ pub fn editor(
     let shared = continued.clone();
     for number in 0..=9 {
         let (screen, continued) = (screen.clone(), continued.clone());
+        let digit = KeyEvent(KeyCode::Char(char::from(b'0' + number)), Modifiers::NONE);
         editor.bind_sequence(
-            KeyEvent::alt(char::from(b'0' + number)),
+            Event::KeySeq(vec![KeyEvent::ctrl('X'), digit]),
             EventHandler::Conditional(Box::new(Switch { number: u32::from(number), screen, continued })),
         );
     }
@@ -112,7 +113,7 @@ impl ConditionalEventHandler for Continue {
     }
 }
 
-/// Alt and a digit: to that session, and the line stays behind.
+/// Ctrl-X and a digit: to that session, and the line stays behind.
 #[derive(Debug)]
 struct Switch {
     number: u32,

@@ -108,7 +108,7 @@ impl Reader {
     pub async fn answer_or_key(&mut self) -> Option<Input> {
         let key = async {
             if self.line.changed().await.is_err() {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         };
         tokio::select! {

@@ -42,6 +42,18 @@ enum Typing {
     Live,
 }
 
+/// What is not to be finished.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Ending {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// The line that is being read.
+    Line,
+    /// No more lines are read.
+    All,
+}
+
 #[derive(Debug, Default)]
 struct State {
     /// Lines that wait for the next redraw, each with its line end.
@@ -49,10 +61,7 @@ struct State {
     typing: Typing,
     /// A redraw is wanted.
     wanted: bool,
-    /// No more lines are read.
-    stopped: bool,
-    /// The line that is being read is not to be finished.
-    taken: bool,
+    ending: Ending,
     /// A key wants another session; what stood in the line then.
     switch: Option<(SessionNo, String)>,
     /// Nobody reads what is written.
@@ -131,12 +140,13 @@ impl Screen {
     /// A line is about to be read. `false`: no more lines are wanted.
     pub fn begin_line(&self) -> bool {
         let mut state = self.state();
-        state.taken = false;
         state.switch = None;
-        if !state.stopped {
-            state.typing = Typing::Begins;
+        if state.ending == Ending::All {
+            return false;
         }
-        !state.stopped
+        state.ending = Ending::Nothing;
+        state.typing = Typing::Begins;
+        true
     }
 
     /// A line was read. Gives the session that its prompt showed.
@@ -156,7 +166,7 @@ impl Screen {
         if state.typing == Typing::Begins {
             state.typing = Typing::Live;
             state.drawn = state.prompt.as_ref().map_or(SessionNo::LOBBY, |prompt| prompt.session);
-            if state.stopped || state.taken {
+            if state.ending != Ending::Nothing {
                 interrupt();
             }
         }
@@ -178,7 +188,7 @@ impl Screen {
     /// Ends the reading of lines, also of one that is being typed. The editor restores the terminal.
     pub fn stop(&self) {
         let mut state = self.state();
-        state.stopped = true;
+        state.ending = Ending::All;
         state.wanted = false;
         self.shared.wake.notify_one();
         if state.typing == Typing::Live {
@@ -189,8 +199,8 @@ impl Screen {
     /// Ends the line that is being typed, and only that one. Nothing is done where none is.
     pub fn take_line(&self) {
         let mut state = self.state();
-        if !state.taken && state.typing != Typing::No {
-            state.taken = true;
+        if state.ending == Ending::Nothing && state.typing != Typing::No {
+            state.ending = Ending::Line;
             if state.typing == Typing::Live {
                 interrupt();
             }
@@ -205,7 +215,7 @@ impl Screen {
 
     /// The line was ended from outside.
     pub fn is_taken(&self) -> bool {
-        self.state().taken
+        self.state().ending == Ending::Line
     }
 
     /// The switch that ended the line, and what stood in it.
@@ -215,17 +225,17 @@ impl Screen {
 
     /// Lines are no longer wanted.
     pub fn is_stopped(&self) -> bool {
-        self.state().stopped
+        self.state().ending == Ending::All
     }
 
     /// Asks `printer` for a redraw whenever one is wanted, until the end. Blocks while the editor cannot redraw.
     pub fn wake_through(&self, mut printer: impl ExternalPrinter) {
         loop {
             let mut state = self.state();
-            while !state.wanted && !state.stopped {
+            while !state.wanted && state.ending != Ending::All {
                 state = self.shared.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
-            if state.stopped {
+            if state.ending == Ending::All {
                 return;
             }
             state.wanted = false;

@@ -23,19 +23,21 @@ impl Core {
 
     /// The same for one session, right after what may have opened it.
     pub(super) fn pin_new(&mut self, log: LogId) -> Result<(), StoreError> {
-        let open = |session: &&PeerSession| session.is_open() && !session.is_held();
+        let open = |session: &&PeerSession| session.is_open();
         let Some(session) = self.sessions.get(&log).filter(open) else { return Ok(()) };
-        let (key, name) = (session.peer(), session.name().clone());
+        let (key, name, held) = (session.peer(), session.name().clone(), session.is_held());
         if self.pins.get(&key).is_some() {
             return Ok(());
         }
-        let like = self.lookalike(&self.known_looks(), key, &name);
-        self.pins.pin(&mut self.store, key, name, self.now.wall)?;
-        self.greet_newcomer(log, key, like.as_ref())
+        // Also of a stranger who has to wait: it stands before the first word, whenever that is read.
+        if !self.store.has_notice(log)? {
+            self.greet_newcomer(log, key)?;
+        }
+        if held { Ok(()) } else { self.pins.pin(&mut self.store, key, name, self.now.wall) }
     }
 
     /// Says who is new, and whose name they come under where that is somebody else's.
-    fn greet_newcomer(&mut self, log: LogId, key: Key, like: Option<&Name>) -> Result<(), StoreError> {
+    fn greet_newcomer(&mut self, log: LogId, key: Key) -> Result<(), StoreError> {
         let Some(session) = self.sessions.get(&log) else { return Ok(()) };
         let (name, key_shown) = (session.name(), fingerprint(&key));
         let claim = self.room.name_of(&key).or(session.claim());
@@ -45,6 +47,7 @@ impl Core {
                  posing as {claim}, or {claim} has a new machine"
             )
         });
+        let like = self.lookalike(&self.known_looks(), key, name);
         let like = like.map(|like| {
             format!(
                 "CAUTION: the name {name} is easily taken for {like}, who is somebody else: the keys differ"

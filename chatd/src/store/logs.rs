@@ -155,6 +155,14 @@ impl Store {
         Ok(query.query_row([log.0], |row| row.get(0))?)
     }
 
+    /// The daemon has noted something in a log.
+    pub fn has_notice(&self, log: LogId) -> Result<bool, StoreError> {
+        let mut query = self.db.prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM entry WHERE log = ?1 AND kind = 'notice' AND imported IS NULL)",
+        )?;
+        Ok(query.query_row([log.0], |row| row.get(0))?)
+    }
+
     /// Forgets a log and all that hangs on it.
     pub fn drop_log(&mut self, log: LogId) -> Result<(), StoreError> {
         let db = self.write()?;

@@ -132,7 +132,7 @@ impl Bench {
         self.last_mid += 1;
         let mid = Mid(self.last_mid.to_be_bytes());
         let text = Text::new(text).expect("a text");
-        self.call(Call::Send { session: SessionRef::Peer(name(who)), mid, text })
+        self.call(Call::Send { session: SessionRef::Peer(name(who)), mid, text, draft: None })
     }
 
     pub(super) fn state(&mut self) -> Changes {
