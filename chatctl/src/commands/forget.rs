@@ -51,7 +51,7 @@ fn confirm(name: &Name) -> Result<(), Failure> {
 
 /// What it means.
 pub(crate) fn warning(name: &Name) -> String {
-    format!("This drops the key that {name} stands for and all that was said with {name}, for good")
+    format!("This drops {name}'s key and what was said with {name}, for good")
 }
 
 /// What is said once it is done.
