@@ -138,5 +138,6 @@ fn place_of(session: &PeerSession) -> Place {
         peer: Some(session.name().clone()),
         head: session.log.head(),
         progress: session.progress(),
+        held: session.is_held(),
     }
 }

@@ -64,6 +64,8 @@ pub struct Core {
     pub(super) outputs: Vec<Output>,
     pub(super) effects: Vec<Effect>,
     stopping: Option<(Stop, Duration)>,
+    /// Old entries wait to be indexed.
+    unindexed: bool,
 }
 
 /// The parts of a core that a session's step is handed.
@@ -111,6 +113,7 @@ impl Core {
         let consent = Consent::load(&store)?;
         store.set_meta("wished", setup.name.as_str())?;
         store.commit()?;
+        let unindexed = store.has_unindexed()?;
         let mut core = Self {
             setup,
             store,
@@ -130,6 +133,7 @@ impl Core {
             outputs: Vec::new(),
             effects: Vec::new(),
             stopping: None,
+            unindexed,
         };
         for log in core.sessions.keys().copied().collect::<Vec<_>>() {
             core.apply_consent(log)?;
@@ -180,8 +184,9 @@ impl Core {
         self.renumber()?;
         self.look_for_the_end();
         if self.store.is_dirty() || self.stopping.is_some() {
-            for session in self.sessions.values_mut() {
-                session.save_lazily(&mut self.store)?;
+            let logs = self.sessions.values_mut().map(|session| &mut session.log);
+            for log in logs.chain([&mut self.room.log]) {
+                log.save_touched(&mut self.store)?;
             }
         }
         self.store.commit()?;
@@ -189,6 +194,19 @@ impl Core {
             self.effects.push(Effect::Version(version));
         }
         Ok(std::mem::take(&mut self.effects))
+    }
+
+    /// There is work for when nothing happens.
+    pub fn has_leisure_work(&self) -> bool {
+        self.unindexed && self.stopping.is_none()
+    }
+
+    /// Nothing happens: a piece of the work that can wait, a few milliseconds long. Call before [`Core::commit`].
+    pub fn work_at_leisure(&mut self) -> Result<(), StoreError> {
+        if self.has_leisure_work() {
+            self.unindexed = self.store.index_more()?;
+        }
+        Ok(())
     }
 
     /// When [`Core::commit`] must be called even if nothing happens; `None`: never.

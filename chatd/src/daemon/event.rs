@@ -97,6 +97,8 @@ pub struct Place {
     pub head: Seq,
     /// How far its own entries have come.
     pub progress: Progress,
+    /// The person has not said yes to the peer.
+    pub held: bool,
 }
 
 /// How the daemon stops.

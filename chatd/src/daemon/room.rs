@@ -181,7 +181,8 @@ impl Room {
                     serde_json::to_string(&cursor).map_err(|_| StoreError::Broken("place in the lobby"))?;
                 store.set_meta(CURSOR, &text)?;
             }
-            store.put_log(&self.log.row)?;
+            self.log.touch();
+            self.log.save_touched(store)?;
         }
         if self.state != LobbyState::Connected {
             return Ok(());
@@ -242,6 +243,7 @@ impl Room {
             peer: None,
             head: self.log.head(),
             progress: self.progress(),
+            held: false,
         }
     }
 

@@ -88,6 +88,9 @@ impl Driver {
     fn drive(&mut self) -> Result<(), StoreError> {
         let mut batch = Vec::with_capacity(BATCH);
         loop {
+            if batch.is_empty() {
+                self.core.work_at_leisure()?;
+            }
             for event in batch.drain(..) {
                 let now = now(self.started);
                 self.core.handle(now, event)?;
@@ -104,25 +107,35 @@ impl Driver {
         }
     }
 
-    /// Waits for events or the next deadline. `false`: nobody can send any more.
+    /// Waits for events or the next deadline; while there are none, works at what can wait. `false`: nobody can send any
+    /// more.
     fn wait(&mut self, batch: &mut Vec<Event>) -> bool {
+        if self.core.has_leisure_work() {
+            self.take_ready(batch);
+            // With nothing to do the next step is a piece of that work.
+            return true;
+        }
         let Some(deadline) = self.core.deadline() else {
             return self.events.blocking_recv_many(batch, BATCH) > 0;
         };
         let left = deadline.saturating_sub(self.started.elapsed());
         if left == Duration::ZERO {
             // Overdue: take what is there and look at the deadline at once.
-            while batch.len() < BATCH
-                && let Ok(event) = self.events.try_recv()
-            {
-                batch.push(event);
-            }
+            self.take_ready(batch);
             return true;
         }
         let events = &mut self.events;
         // The timer is made inside: it needs the runtime's clock.
         let waited = self.runtime.block_on(async { timeout(left, events.recv_many(batch, BATCH)).await });
         waited != Ok(0)
+    }
+
+    fn take_ready(&mut self, batch: &mut Vec<Event>) {
+        while batch.len() < BATCH
+            && let Ok(event) = self.events.try_recv()
+        {
+            batch.push(event);
+        }
     }
 
     /// `true`: the daemon stops.

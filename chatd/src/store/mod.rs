@@ -14,8 +14,10 @@ mod pins;
 mod positions;
 mod reader;
 mod schema;
+mod search;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -29,6 +31,8 @@ pub use positions::{InRow, OutRow};
 pub use reader::{Progress, Reader};
 pub use schema::SCHEMA;
 pub(crate) use schema::check_sqlite;
+pub use search::{Found, Scope};
+pub use words::Query;
 
 /// Why the database could not be used.
 #[derive(Debug, thiserror::Error)]

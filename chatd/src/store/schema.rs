@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use super::StoreError;
 
 /// Version of the tables, in `PRAGMA user_version`. 0 is an empty file.
-pub const SCHEMA: i64 = 3;
+pub const SCHEMA: i64 = 4;
 
 /// First SQLite without the WAL-reset bug, which could corrupt a database (<https://sqlite.org/wal.html>).
 const OLDEST_SAFE_SQLITE: i32 = 3_051_003;
@@ -104,8 +104,21 @@ CREATE TABLE block (
 ) WITHOUT ROWID;
 ";
 
+/// The index for searches, and the count of what is unread, so that neither needs a look at every entry.
+const V4: &str = "
+-- Each word with the entries that have it; see search.rs. Words are parted by the program: here they end at a space.
+CREATE VIRTUAL TABLE word USING fts5 (
+    text, content = '', detail = 'none', columnsize = 0, tokenize = 'ascii', prefix = '2 3'
+);
+INSERT INTO meta (key, value) SELECT 'not indexed', max(id) FROM entry WHERE true HAVING max(id) IS NOT NULL;
+
+-- Messages of others that the person has not read, among the entries up to `counted`.
+ALTER TABLE log ADD COLUMN unread INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE log ADD COLUMN counted INTEGER NOT NULL DEFAULT 0;
+";
+
 /// What each version adds, the first one first.
-const STEPS: [&str; 3] = [V1, V2, V3];
+const STEPS: [&str; 4] = [V1, V2, V3, V4];
 
 /// Refuses a SQLite that can corrupt its files.
 pub(crate) fn check_sqlite() -> Result<(), StoreError> {

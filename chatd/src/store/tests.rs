@@ -1,3 +1,5 @@
+mod search;
+
 use std::path::Path;
 
 use proto::ids::{Chain, Epoch, EpochTag, Key, Mid, Pos, Seq, WallMs};
@@ -119,26 +121,6 @@ fn own_entries_show_how_far_they_have_come() {
     let entries = reader.page(LOG, Range::After(Seq::START), 9, &ANNA, progress).expect("reads");
     let states: Vec<EntryState> = entries.iter().map(|entry| entry.state).collect();
     assert_eq!(states, [EntryState::Delivered, EntryState::Sent, EntryState::Queued, EntryState::Received]);
-}
-
-#[test]
-fn a_search_finds_all_words_in_any_case_newest_first() {
-    let dir = tempfile::tempdir().expect("tempdir");
-    let mut store = open(dir.path());
-    let texts = ["The Build is green", "Сборка ЗЕЛЁНАЯ", "build: red", "green BUILD again"];
-    for (seq, said) in (1..).zip(texts) {
-        store.append(LOG, Seq(seq), &text(u8::try_from(seq).expect("small"), said)).expect("appends");
-    }
-    store.commit().expect("commits");
-    let reader = store.reader().expect("on disk").expect("opens");
-    let find = |words: &[&str], limit| {
-        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-        let hits = reader.search(&words, limit, &ME, |_| Progress::default()).expect("searches");
-        hits.iter().map(|(_, entry)| entry.seq.0).collect::<Vec<_>>()
-    };
-    assert_eq!(find(&["build", "green"], 9), [4, 1]);
-    assert_eq!(find(&["build"], 1), [4]);
-    assert_eq!(find(&["зелёная"], 9), [2]);
 }
 
 #[test]
