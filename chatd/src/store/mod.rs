@@ -5,10 +5,13 @@
 //! are to see (a reply, a frame, an acknowledgement) waits until then. Clients' pages come from read-only
 //! connections ([`Reader`]), which see only what was committed.
 //!
-//! A failed flush is not repaired here: the daemon stops and starts again from what is on the disk.
+//! A failed flush is not repaired here: the daemon stops and starts again from what is on the disk. A full disk is no
+//! such failure: see [`StoreError::setback`].
 
+mod backup;
 mod blocks;
 mod entries;
+mod errors;
 mod logs;
 mod pins;
 mod positions;
@@ -25,6 +28,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension};
 
 pub use entries::{Author, NewEntry};
+pub use errors::{Setback, StoreError};
 pub use logs::{LogId, LogRow};
 pub use pins::PinRow;
 pub use positions::{InRow, OutRow};
@@ -33,31 +37,6 @@ pub use schema::SCHEMA;
 pub(crate) use schema::check_sqlite;
 pub use search::{Found, Scope};
 pub use words::Query;
-
-/// Why the database could not be used.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// A later version of the program wrote it.
-    #[error("the database has version {found}, this program knows up to {known}: update the program")]
-    Newer {
-        /// What is in the file.
-        found: i64,
-        /// What this build knows.
-        known: i64,
-    },
-    /// The linked SQLite has a bug that can corrupt the database.
-    #[error("SQLite {version} can corrupt its files; build with 3.51.3 or later")]
-    Sqlite {
-        /// What is linked.
-        version: String,
-    },
-    /// SQLite failed.
-    #[error("the database failed: {0}")]
-    Db(#[from] rusqlite::Error),
-    /// A row holds what no version of the program writes.
-    #[error("the database holds a broken {0}")]
-    Broken(&'static str),
-}
 
 /// How long a reader waits for a checkpoint, and a second writer for the first to go.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -74,6 +53,11 @@ impl Store {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let mut db = Connection::open(path)?;
         db.busy_timeout(BUSY_TIMEOUT)?;
+        // Before anything is written, the form of the journal included: a file that is not for us stays as it is.
+        let found = schema::found(&db)?;
+        if (1..SCHEMA).contains(&found) {
+            backup::keep(&db, path, found)?;
+        }
         db.pragma_update(None, "journal_mode", "WAL")?;
         // NORMAL may roll commits back after a power cut; a line that was accepted must stay.
         db.pragma_update(None, "synchronous", "FULL")?;

@@ -1,3 +1,4 @@
+mod migration;
 mod search;
 
 use std::path::Path;
@@ -6,7 +7,6 @@ use proto::ids::{Chain, Epoch, EpochTag, Key, Mid, Pos, Seq, WallMs};
 use proto::ipc::{self, EntryKind, EntryState, Range};
 use proto::limits::{MAX_TEXT_LEN, PAGE_BYTES, PAGE_ENTRIES};
 use proto::name::Name;
-use rusqlite::Connection;
 
 use super::*;
 
@@ -131,16 +131,4 @@ fn cursors_never_go_back_and_are_each_readers_own() {
     store.mark(&bot, LOG, Seq(3)).expect("marks");
     assert_eq!(store.cursor(&bot, LOG).expect("reads"), Seq(5));
     assert_eq!(store.cursor(&ipc::Reader::Person, LOG).expect("reads"), Seq::START);
-}
-
-#[test]
-fn a_database_of_a_later_version_is_refused_and_left_alone() {
-    let dir = tempfile::tempdir().expect("tempdir");
-    let path = dir.path().join("history.db");
-    drop(Store::open(&path).expect("opens"));
-    let db = Connection::open(&path).expect("opens");
-    db.pragma_update(None, "user_version", SCHEMA + 1).expect("writes");
-    drop(db);
-    let error = Store::open(&path).expect_err("refused").to_string();
-    assert!(error.contains("update the program"), "{error}");
 }

@@ -76,7 +76,7 @@ pub(super) fn for_index(text: &str) -> String {
     let mut words = BTreeSet::new();
     for piece in pieces(&text) {
         match piece {
-            Piece::Word(word) => drop(words.insert(beginning(word))),
+            Piece::Word(word) => words.extend([beginning(word)]),
             Piece::Run(run) => words.extend(letters(run).chain(pairs(run))),
         }
     }
@@ -112,9 +112,7 @@ impl Query {
         for word in &self.words {
             for piece in pieces(word) {
                 match piece {
-                    Piece::Run(run) if run.chars().nth(1).is_none() => {
-                        drop(wanted.insert(format!("\"{run}\"")))
-                    }
+                    Piece::Run(run) if run.chars().nth(1).is_none() => wanted.extend([format!("\"{run}\"")]),
                     Piece::Run(run) => wanted.extend(pairs(run).map(|pair| format!("\"{pair}\""))),
                     Piece::Word(piece) => {
                         let begins = word.ends_with(piece) && piece.chars().count() >= SHORTEST_BEGINNING;
