@@ -40,6 +40,12 @@ impl Versions {
         self.retired.push_back((self.now + 1, row));
         self.retired_changed = true;
     }
+
+    /// Forgets the ends that nobody was told of: they did not happen. Everything else may have changed.
+    pub(super) fn take_back(&mut self) {
+        self.retired.retain(|(at, _)| *at <= self.now);
+        self.daemon_changed = true;
+    }
 }
 
 impl Core {

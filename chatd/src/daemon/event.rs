@@ -84,6 +84,16 @@ pub enum Event {
     Suspend,
 }
 
+impl Event {
+    /// The connection that it brings.
+    pub(super) fn new_conn(&self) -> Option<ConnId> {
+        match self {
+            Self::PeerAccepted { conn, .. } | Self::PeerDialed { conn, .. } => Some(*conn),
+            _ => None,
+        }
+    }
+}
+
 /// Where a client's session is in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {

@@ -56,7 +56,7 @@ pub(super) struct Room {
     cursor_stale: bool,
     /// Posts on their way, in order.
     flying: VecDeque<(Pos, Mid)>,
-    next_request: u64,
+    pub(super) next_request: u64,
 }
 
 impl Room {

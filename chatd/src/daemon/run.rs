@@ -1,5 +1,6 @@
 //! The core's own thread, and the carrying out of its effects.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -87,24 +88,34 @@ struct Driver {
 impl Driver {
     fn drive(&mut self) -> Result<(), StoreError> {
         let mut batch = Vec::with_capacity(BATCH);
+        let mut events = VecDeque::with_capacity(BATCH);
         loop {
-            if batch.is_empty() {
-                self.core.work_at_leisure()?;
-            }
-            for event in batch.drain(..) {
-                let now = now(self.started);
-                self.core.handle(now, event)?;
-            }
-            let effects = self.core.commit(now(self.started))?;
+            let effects = match self.step(&mut events) {
+                Ok(effects) => effects,
+                Err(error) => self.core.set_back(now(self.started), error)?,
+            };
             for effect in effects {
                 if self.carry_out(effect) {
                     return Ok(());
                 }
             }
-            if !self.wait(&mut batch) {
+            // After a step that failed some are left.
+            if events.is_empty() && !self.wait(&mut batch) {
                 return Ok(());
             }
+            events.extend(batch.drain(..));
         }
+    }
+
+    /// Handles events up to a commit; those behind one that failed are left.
+    fn step(&mut self, events: &mut VecDeque<Event>) -> Result<Vec<Effect>, StoreError> {
+        if events.is_empty() {
+            self.core.work_at_leisure()?;
+        }
+        while let Some(event) = events.pop_front() {
+            self.core.handle(now(self.started), event)?;
+        }
+        self.core.commit(now(self.started))
     }
 
     /// Waits for events or the next deadline; while there are none, works at what can wait. `false`: nobody can send any

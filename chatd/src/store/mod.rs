@@ -46,6 +46,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Store {
     db: Connection,
     path: Option<PathBuf>,
+    /// Writes and commits that go well before the disk is full.
+    #[cfg(test)]
+    pub(crate) room: Option<u32>,
 }
 
 impl Store {
@@ -63,7 +66,7 @@ impl Store {
         db.pragma_update(None, "synchronous", "FULL")?;
         db.set_prepared_statement_cache_capacity(64);
         schema::migrate(&mut db)?;
-        Ok(Self { db, path: Some(path.to_owned()) })
+        Ok(Self::new(db, Some(path.to_owned())))
     }
 
     /// A database in memory, for tests and simulation.
@@ -71,7 +74,33 @@ impl Store {
         let mut db = Connection::open_in_memory()?;
         db.set_prepared_statement_cache_capacity(64);
         schema::migrate(&mut db)?;
-        Ok(Self { db, path: None })
+        Ok(Self::new(db, None))
+    }
+
+    fn new(db: Connection, path: Option<PathBuf>) -> Self {
+        Self {
+            db,
+            path,
+            #[cfg(test)]
+            room: None,
+        }
+    }
+
+    /// Fills the disk when its time has come.
+    #[cfg(test)]
+    fn use_room(&mut self) -> Result<(), StoreError> {
+        match &mut self.room {
+            Some(0) => Err(rusqlite::Error::SqliteFailure(
+                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL),
+                Some("database or disk is full".to_owned()),
+            )
+            .into()),
+            Some(room) => {
+                *room -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
     }
 
     /// A copy of what is committed, in memory: what a backup holds. For simulation.
@@ -79,7 +108,7 @@ impl Store {
     pub(crate) fn copy(&self) -> Result<Self, StoreError> {
         let mut db = Connection::open_in_memory()?;
         rusqlite::backup::Backup::new(&self.db, &mut db)?.step(-1)?;
-        Ok(Self { db, path: None })
+        Ok(Self::new(db, None))
     }
 
     /// A reader of the same database; `None` for one in memory.
@@ -89,6 +118,8 @@ impl Store {
 
     /// The connection, with a transaction open.
     fn write(&mut self) -> Result<&Connection, StoreError> {
+        #[cfg(test)]
+        self.use_room()?;
         if self.db.is_autocommit() {
             self.db.execute_batch("BEGIN IMMEDIATE")?;
         }
@@ -98,6 +129,8 @@ impl Store {
     /// Makes everything written since the last commit durable, with one flush; nothing to do is no work.
     pub fn commit(&mut self) -> Result<(), StoreError> {
         if !self.db.is_autocommit() {
+            #[cfg(test)]
+            self.use_room()?;
             self.db.execute_batch("COMMIT")?;
         }
         Ok(())
@@ -108,12 +141,29 @@ impl Store {
         !self.db.is_autocommit()
     }
 
-    /// Forgets everything written since the last commit: what a crash does. For simulation.
+    /// Forgets everything written since the last commit.
     pub fn roll_back(&mut self) -> Result<(), StoreError> {
         if !self.db.is_autocommit() {
             self.db.execute_batch("ROLLBACK")?;
         }
         Ok(())
+    }
+
+    /// Writes 1 MiB and takes it away again, to see whether there is room.
+    pub fn probe(&mut self) -> Result<(), StoreError> {
+        let outcome = self.write_and_remove(1 << 20);
+        if outcome.is_err() {
+            self.roll_back()?;
+        }
+        outcome
+    }
+
+    fn write_and_remove(&mut self, bytes: i32) -> Result<(), StoreError> {
+        self.write()?
+            .execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('probe', zeroblob(?1))", [bytes])?;
+        self.commit()?;
+        self.write()?.execute("DELETE FROM meta WHERE key = 'probe'", [])?;
+        self.commit()
     }
 
     /// A named value of the daemon; `None` where it was never set.
