@@ -130,8 +130,10 @@ pub enum Call {
         limit: u32,
     },
     /// Finds messages that hold all the words, newest first. Answered by [`Reply::Found`].
+    ///
+    /// A word stands for each that begins with it. Lines of strangers who wait for the person's word are not found.
     Search {
-        /// Parted by white space; case does not count.
+        /// Parted by white space; case and accents do not count.
         words: String,
         /// At most so many.
         limit: u32,
@@ -309,6 +311,9 @@ pub enum Reply {
     Found {
         /// Newest first.
         hits: Vec<Hit>,
+        /// Older messages may hold the words as well: the search has ended before it had seen all.
+        #[serde(default)]
+        partial: bool,
     },
     /// Where a cursor stands: the last entry read.
     Cursor {

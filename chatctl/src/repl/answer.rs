@@ -5,7 +5,7 @@ use proto::ipc::{Call, CallError, Changes, Entry, EntryKind, ErrorCode, Peer, Re
 
 use super::app::{App, Link, Manner, Purpose};
 use super::completion::Offer;
-use crate::commands::{forget, verify};
+use crate::commands::{forget, search, verify};
 use crate::failure::Failure;
 use crate::render::{self, View};
 
@@ -96,7 +96,7 @@ impl App {
                 self.follow.changes(*state, &mut steps);
             }
             (Purpose::History(view), Reply::Entries { entries, .. }) => self.history_page(&view, &entries),
-            (Purpose::Search, Reply::Found { hits }) => {
+            (Purpose::Search, Reply::Found { hits, partial }) => {
                 self.busy = false;
                 if hits.is_empty() {
                     self.tell("Nothing found");
@@ -104,6 +104,9 @@ impl App {
                 for hit in &hits {
                     let line = render::hit(hit, self.follow.style);
                     self.print(&line);
+                }
+                if partial {
+                    self.tell(search::PARTIAL);
                 }
             }
             (Purpose::Consent(said), Reply::Done | Reply::Forked { .. }) => {

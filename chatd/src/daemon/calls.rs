@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::core::cx;
 use super::looks::Looks;
 use super::room::Why;
+use super::setback::{NOT_DONE, NOT_SENT};
 use super::{Core, Effect, Place};
 use crate::identity::fingerprint;
 use crate::peer::{MAX_QUEUED, PeerSession};
@@ -37,8 +38,19 @@ pub(super) fn no_session(session: &SessionRef) -> CallError {
 
 impl Core {
     pub(super) fn on_call(&mut self, call: Call, reply: oneshot::Sender<Reply>) -> Result<(), StoreError> {
-        let answer = match call {
-            Call::Fork { name } => return self.fork(name, reply),
+        let begin = if matches!(call, Call::Send { .. }) { NOT_SENT } else { NOT_DONE };
+        match call {
+            Call::Fork { name } => self.fork(name, reply),
+            call => {
+                let answer = self.call(call);
+                self.reply(reply, begin, answer)
+            }
+        }
+    }
+
+    /// Does what is asked. A fork may have to wait for the lobby: it does not come here.
+    pub(super) fn call(&mut self, call: Call) -> Answer {
+        match call {
             Call::Send { session, mid, text, draft } => self.send(&session, mid, text, draft.as_ref()),
             Call::Leave { session } => self.leave(&session),
             Call::State => Ok(Ok(Reply::State(Box::new(self.changes(0))))),
@@ -69,13 +81,12 @@ impl Core {
             | Call::Search { .. }
             | Call::Verify { .. }
             | Call::Export { .. }
+            | Call::Fork { .. }
             | Call::Unknown => refuse(
                 ErrorCode::Unsupported,
                 "This chatd does not know what was asked: it is older than your chatctl. Restart it with: chatctl quit",
             ),
-        }?;
-        self.effects.push(Effect::Reply(reply, answer.unwrap_or_else(Reply::Error)));
-        Ok(())
+        }
     }
 
     pub(super) fn on_place(
@@ -85,11 +96,6 @@ impl Core {
     ) {
         let found = self.find(session).map(|log| self.place(log));
         self.effects.push(Effect::Place(reply, found.ok_or_else(|| no_session(session))));
-    }
-
-    pub(super) fn on_places(&mut self, reply: oneshot::Sender<Vec<Place>>) {
-        let places = self.places();
-        self.effects.push(Effect::Places(reply, places));
     }
 
     fn send(&mut self, session: &SessionRef, mid: Mid, text: Text, draft: Option<&Text>) -> Answer {
@@ -165,9 +171,8 @@ impl Core {
         } else {
             self.ask_lobby(&name.clone(), Why::Fork { name, reply });
             return Ok(());
-        }?;
-        self.effects.push(Effect::Reply(reply, answer.unwrap_or_else(Reply::Error)));
-        Ok(())
+        };
+        self.reply(reply, NOT_DONE, answer)
     }
 
     /// Opens a session with a member. `None`: the lobby does not know the name, or is away and cannot tell; then

@@ -41,6 +41,12 @@ impl Versions {
         self.retired.push_back((self.now + 1, row));
         self.retired_changed = true;
     }
+
+    /// Forgets the ends that nobody was told of: they did not happen. Everything else may have changed.
+    pub(super) fn take_back(&mut self) {
+        self.retired.retain(|(at, _)| *at <= self.now);
+        self.daemon_changed = true;
+    }
 }
 
 impl Core {
@@ -139,5 +145,6 @@ fn place_of(session: &PeerSession) -> Place {
         peer: Some(Party { name: session.name().clone(), key: session.peer() }),
         head: session.log.head(),
         progress: session.progress(),
+        held: session.is_held(),
     }
 }

@@ -40,6 +40,12 @@ impl Consent {
     pub(super) fn load(store: &Store) -> Result<Self, StoreError> {
         Ok(Self { blocked: store.blocks()?.into_iter().collect(), requests: Vec::new() })
     }
+
+    /// Takes the blocks up once more: memory is what is on the disk.
+    pub(super) fn reload(&mut self, store: &Store) -> Result<(), StoreError> {
+        self.blocked = store.blocks()?.into_iter().collect();
+        Ok(())
+    }
 }
 
 impl Core {
@@ -72,6 +78,16 @@ impl Core {
         let Some(session) = self.sessions.get_mut(&log) else { return Ok(()) };
         session.block(&mut cx!(self), blocked);
         if stranger { session.hold(&self.store) } else { Ok(()) }
+    }
+
+    /// The same for every session.
+    pub(super) fn hold_strangers(&mut self) -> Result<(), StoreError> {
+        self.sessions
+            .keys()
+            .copied()
+            .collect::<Vec<_>>()
+            .into_iter()
+            .try_for_each(|log| self.apply_consent(log))
     }
 
     fn requests(&self) -> impl Iterator<Item = &PeerSession> {

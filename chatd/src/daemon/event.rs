@@ -88,6 +88,16 @@ pub enum Event {
     Suspend,
 }
 
+impl Event {
+    /// The connection that it brings.
+    pub(super) fn new_conn(&self) -> Option<ConnId> {
+        match self {
+            Self::PeerAccepted { conn, .. } | Self::PeerDialed { conn, .. } => Some(*conn),
+            _ => None,
+        }
+    }
+}
+
 /// Where a client's session is in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
@@ -101,6 +111,8 @@ pub struct Place {
     pub head: Seq,
     /// How far its own entries have come.
     pub progress: Progress,
+    /// The person has not said yes to the peer.
+    pub held: bool,
 }
 
 /// How the daemon stops.

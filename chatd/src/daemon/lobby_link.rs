@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proto::hello::Versions;
 use proto::ids::{Key, Mid};
-use proto::ipc::{EntryKind, LobbyState, Reply};
+use proto::ipc::{EntryKind, LobbyState};
 use proto::lobby::{Contact, FromLobby, MemberHello, RoomEntry, ToLobby, Welcome};
 use proto::name::Name;
 use rand::RngExt;
@@ -13,6 +13,7 @@ use rand::RngExt;
 use super::looks::Looks;
 use super::presence::Notice;
 use super::room::{Asked, Why};
+use super::setback::NOT_DONE;
 use super::{Core, Effect};
 use crate::store::{Author, LogId, NewEntry, StoreError};
 
@@ -239,9 +240,8 @@ impl Core {
                 // Whom a lobby names instead is nobody that was asked for: under another name a pin would be passed by.
                 let meant = contact.filter(|contact| contact.member.name.folded() == name.folded());
                 let member = meant.map(|contact| (contact.member.key, contact.member.name));
-                let answer = self.fork_with(&name, member)?;
-                self.effects.push(Effect::Reply(reply, answer.unwrap_or_else(Reply::Error)));
-                Ok(())
+                let answer = self.fork_with(&name, member);
+                self.reply(reply, NOT_DONE, answer)
             }
         }
     }

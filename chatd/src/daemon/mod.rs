@@ -17,9 +17,11 @@ mod lobby_pin;
 mod looks;
 mod pins;
 mod presence;
+mod questions;
 mod room;
 mod run;
 mod sessions;
+mod setback;
 #[cfg(test)]
 mod tests;
 mod trust;

@@ -27,6 +27,13 @@ impl Pins {
         Ok(pins)
     }
 
+    /// Takes them up once more: memory is what is on the disk.
+    pub(super) fn reload(&mut self, store: &Store) -> Result<(), StoreError> {
+        let warned = std::mem::take(&mut self.warned);
+        *self = Self { warned, ..Self::load(store)? };
+        Ok(())
+    }
+
     fn put(&mut self, pin: PinRow) {
         if let Some(before) = self.by_key.get(&pin.key) {
             self.by_name.remove(&before.name.folded());

@@ -9,7 +9,7 @@ use proto::ipc::{Entry, Range};
 use tokio::task::spawn_blocking;
 
 use crate::daemon::Place;
-use crate::store::{LogId, Progress, Reader, StoreError};
+use crate::store::{Found, LogId, Progress, Query, Reader, Scope, StoreError};
 
 /// Connections that are kept for the next page.
 const KEEP: usize = 4;
@@ -46,14 +46,12 @@ impl History {
     }
 
     /// Messages that hold all the words; see [`Reader::search`].
-    pub async fn search(
-        &self,
-        words: Vec<String>,
-        limit: u32,
-        me: Key,
-        progress: impl Fn(LogId) -> Progress + Send + 'static,
-    ) -> Result<Vec<(LogId, Entry)>, StoreError> {
-        self.with(move |reader| reader.search(&words, limit, &me, progress)).await
+    pub async fn search<P, S>(&self, query: Query, scope: Scope<P, S>) -> Result<Found, StoreError>
+    where
+        P: Fn(LogId) -> Progress + Send + 'static,
+        S: Fn(LogId) -> bool + Send + 'static,
+    {
+        self.with(move |reader| reader.search(&query, &scope)).await
     }
 
     async fn with<T: Send + 'static>(

@@ -2,7 +2,7 @@
 
 use proto::archive::{Party, Record};
 use proto::ids::{Key, Mid, Seq, WallMs};
-use proto::ipc::EntryState;
+use proto::ipc::{EntryKind, EntryState};
 use proto::limits::{PAGE_BYTES, PAGE_RECORDS};
 use proto::name::Name;
 use rusqlite::{OptionalExtension, Row, params};
@@ -58,7 +58,11 @@ impl Store {
             record.text,
             state_name(record.state),
         ])?;
-        Ok(())
+        if record.kind == EntryKind::Text {
+            Self::index(db, db.last_insert_rowid(), &record.text)
+        } else {
+            Ok(())
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use proto::ids::{Key, Pos, Seq, WallMs};
 use proto::ipc::{Entry, EntryState, Range};
 use proto::limits::{PAGE_BYTES, PAGE_ENTRIES};
 use proto::name::Name;
-use rusqlite::{Connection, OpenFlags, Row, Statement, params};
+use rusqlite::{Connection, OpenFlags, Row, params};
 
 use super::archive::state_of;
 use super::entries::kind_of;
@@ -28,12 +28,12 @@ pub struct Reader {
     pub(super) db: Connection,
 }
 
-const COLUMNS: &str =
+pub(super) const COLUMNS: &str =
     "entry.log, entry.seq, entry.kind, entry.name, entry.author, entry.mid, out.pos, entry.at,
     entry.text, entry.imported FROM entry LEFT JOIN out ON out.log = entry.log AND out.seq = entry.seq";
 
-/// Most rows that one search looks at, so that it ends in bounded time.
-const SEARCH_ROWS: u32 = 1_000_000;
+/// The text among [`COLUMNS`].
+pub(super) const TEXT: usize = 8;
 
 impl Reader {
     /// Opens the database at `path`.
@@ -79,38 +79,9 @@ impl Reader {
         }
         Ok(entries)
     }
-
-    /// Messages that hold all of `words` (in lower case), newest first.
-    pub fn search(
-        &self,
-        words: &[String],
-        limit: u32,
-        me: &Key,
-        progress: impl Fn(LogId) -> Progress,
-    ) -> Result<Vec<(LogId, Entry)>, StoreError> {
-        let mut query: Statement<'_> = self.db.prepare(&format!(
-            "SELECT {COLUMNS} WHERE entry.kind = 'text' ORDER BY entry.id DESC LIMIT {SEARCH_ROWS}"
-        ))?;
-        let mut rows = query.query([])?;
-        let mut hits = Vec::new();
-        let mut bytes = 0;
-        while let Some(row) = rows.next()? {
-            let text = row.get_ref(8)?.as_str().map_err(rusqlite::Error::from)?.to_lowercase();
-            if !words.iter().all(|word| text.contains(word.as_str())) {
-                continue;
-            }
-            bytes += text.len();
-            if hits.len() >= PAGE_ENTRIES.min(limit as usize) || (bytes > PAGE_BYTES && !hits.is_empty()) {
-                break;
-            }
-            let log = LogId(row.get(0)?);
-            hits.push(to_entry(row, me, progress(log))?);
-        }
-        Ok(hits)
-    }
 }
 
-fn to_entry(row: &Row<'_>, me: &Key, progress: Progress) -> Result<(LogId, Entry), StoreError> {
+pub(super) fn to_entry(row: &Row<'_>, me: &Key, progress: Progress) -> Result<(LogId, Entry), StoreError> {
     let name: Option<String> = row.get(3)?;
     let author: Vec<u8> = row.get(4)?;
     let pos = row.get::<_, Option<u64>>(6)?;
@@ -125,7 +96,7 @@ fn to_entry(row: &Row<'_>, me: &Key, progress: Progress) -> Result<(LogId, Entry
         pos: pos.map(Pos),
         at: WallMs(row.get(7)?),
         state: state(imported.as_deref(), pos, progress)?,
-        text: row.get(8)?,
+        text: row.get(TEXT)?,
         imported: imported.is_some(),
     };
     Ok((LogId(row.get(0)?), entry))

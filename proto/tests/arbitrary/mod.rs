@@ -337,7 +337,7 @@ fn reply() -> impl Strategy<Value = Reply> {
             entries,
             head
         }),
-        vec(hit(), 0..3).prop_map(|hits| Reply::Found { hits }),
+        (vec(hit(), 0..3), any::<bool>()).prop_map(|(hits, partial)| Reply::Found { hits, partial }),
         seq().prop_map(|seq| Reply::Cursor { seq }),
         (name(), any::<String>(), trust(), any::<String>())
             .prop_map(|(name, fingerprint, trust, code)| Reply::Code { name, fingerprint, trust, code }),
