@@ -186,7 +186,7 @@ impl Core {
     fn take(&mut self, event: Event) -> Result<(), StoreError> {
         match event {
             Event::Call(call, reply) if is_question(&call) => {
-                self.questions.push(Question::Call(call, reply))
+                self.questions.push(Question::Call(call, reply));
             }
             Event::Call(call, reply) => return self.on_call(call, reply),
             Event::Place(session, reply) => self.questions.push(Question::Place(session, reply)),

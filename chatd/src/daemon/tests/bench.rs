@@ -147,7 +147,7 @@ impl Bench {
     pub(super) fn repeat(&mut self, who: &str, mid: u128) -> Reply {
         let text = Text::new("the same").expect("a text");
         let mid = Mid(mid.to_be_bytes());
-        self.call(Call::Send { session: SessionRef::Peer(name(who)), mid, text })
+        self.call(Call::Send { session: SessionRef::Peer(name(who)), mid, text, draft: None })
     }
 
     pub(super) fn state(&mut self) -> Changes {
