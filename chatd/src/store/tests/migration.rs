@@ -107,7 +107,7 @@ fn what_is_not_for_us_is_refused_with_what_to_do_and_left_alone() {
     };
     let foreign = || fs::write(&path, "something else altogether\n".repeat(99)).expect("writes");
     let cases: [(&dyn Fn(), &str); 3] = [
-        (&later, "has version 99, this program knows up to 4: update the program"),
+        (&later, "has version 99, this program knows up to 5: update the program"),
         (&cut, "left as it is: put a copy of it in its place"),
         (&foreign, "left as it is: put a copy of it in its place"),
     ];
