@@ -155,6 +155,28 @@ pub enum Command {
         #[arg(id = "peer", value_name = "NAME")]
         name: Name,
     },
+    /// Lists whom you have blocked
+    Blocks,
+    /// Drops the key that a name stands for, and the history with its owner
+    Forget {
+        /// Who; the session with them must have ended
+        #[arg(id = "peer", value_name = "NAME")]
+        name: Name,
+        /// Do not ask whether it is meant
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Writes history as JSON lines, for `import`
+    Export {
+        /// Only these sessions [default: all, ended ones too]
+        #[arg(value_parser = session)]
+        sessions: Vec<SessionRef>,
+    },
+    /// Reads history that `export` has written; nothing comes twice, nothing is sent
+    Import {
+        /// The file; without it, or with -, standard input
+        file: Option<PathBuf>,
+    },
     /// Shows the code to compare with somebody: both of you see the same digits
     Verify {
         /// With whom

@@ -211,6 +211,10 @@ pub fn unexpected(reply: &Reply) -> Failure {
         Reply::Entries { .. } => "entries",
         Reply::Found { .. } => "found",
         Reply::Cursor { .. } => "cursor",
+        Reply::Draft { .. } => "draft",
+        Reply::Peers { .. } => "peers",
+        Reply::Records { .. } => "records",
+        Reply::Imported { .. } => "imported",
         Reply::Code { .. } => "code",
         Reply::Trusted { .. } => "trusted",
     };

@@ -1,11 +1,11 @@
 //! Which daemon is meant: the one that was named, or the only one that runs.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use proto::name::Name;
-use proto::paths::Base;
+use proto::paths::{Base, SOCKET_EXTENSION};
 
 use crate::cli::Global;
 use crate::client::{Client, LinkError};
@@ -39,24 +39,36 @@ pub async fn running(global: &Global, base: &Base) -> Result<Name, Failure> {
 /// The only daemon that answers; `None` where none does.
 pub async fn only_running(base: &Base) -> Result<Option<Name>, Failure> {
     let mut found = Vec::new();
-    for name in named(&base.runtime, Some("sock"))? {
+    for path in files(&base.runtime)? {
+        if path.extension().is_none_or(|extension| extension != SOCKET_EXTENSION) {
+            continue;
+        }
         // A dead daemon leaves its socket behind: only an answer counts. One that refuses or hangs is there.
-        match Client::connect(&base.socket(&name)).await {
+        match Client::connect(&path).await {
             Err(LinkError::NoDaemon { .. }) => {}
-            _ => found.push(name),
+            answer => found.extend(name_behind(&path, answer.ok()).await),
         }
     }
+    found.sort();
     choose(found, "several daemons are running")
+}
+
+/// The name of the daemon behind a socket. A long name is not in the name of the file: the daemon says it.
+async fn name_behind(path: &Path, client: Option<Client>) -> Option<Name> {
+    if let Some(name) = path.file_stem().and_then(|stem| Name::new(stem.to_str()?).ok()) {
+        return Some(name);
+    }
+    Some(client?.state().await.ok()?.daemon?.wished)
 }
 
 /// The only name that was used here before; `None` where there is none.
 pub fn only_known(base: &Base) -> Result<Option<Name>, Failure> {
-    let known = named(&base.data, None)?.into_iter().filter(|name| {
-        let folder = base.daemon_data(name);
-        // Without a runtime folder of the platform, sockets are in a folder beside those of the daemons.
-        folder != base.runtime && folder.is_dir()
-    });
-    choose(known.collect(), "several names were used here and no daemon is running")
+    // Without a runtime folder of the platform, sockets are in a folder beside those of the daemons.
+    let folders = files(&base.data)?.into_iter().filter(|path| *path != base.runtime && path.is_dir());
+    let mut known: Vec<Name> =
+        folders.filter_map(|path| Name::new(path.file_name()?.to_str()?).ok()).collect();
+    known.sort();
+    choose(known, "several names were used here and no daemon is running")
 }
 
 fn choose(mut names: Vec<Name>, what: &str) -> Result<Option<Name>, Failure> {
@@ -67,27 +79,13 @@ fn choose(mut names: Vec<Name>, what: &str) -> Result<Option<Name>, Failure> {
     Err(Failure::Usage(format!("{what} ({}); choose one with --name NAME or CHAT_NAME", list.join(", "))))
 }
 
-/// Names that files or folders with that extension stand for, in order; none where the folder is missing.
-fn named(folder: &Path, extension: Option<&str>) -> Result<Vec<Name>, Failure> {
+/// What is in a folder; nothing where it is missing.
+fn files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.with_context(|| format!("unable to look into {}", folder.display()))?,
     };
-    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let mut names: Vec<Name> = paths.filter_map(|path| name_of(&path, extension)).collect();
-    names.sort();
-    Ok(names)
-}
-
-fn name_of(path: &Path, extension: Option<&str>) -> Option<Name> {
-    let stem = match extension {
-        Some(extension) => {
-            (path.extension()? == extension).then_some(())?;
-            path.file_stem()?
-        }
-        None => path.file_name()?,
-    };
-    Name::new(stem.to_str()?).ok()
+    Ok(entries.filter_map(|entry| Some(entry.ok()?.path())).collect())
 }
 
 #[cfg(test)]

@@ -233,7 +233,15 @@ pub fn request(peer: &Peer) -> String {
         Trust::Changed => ", CAUTION: comes under the name of somebody you know, with another key",
         Trust::New | Trust::Pinned | Trust::Verified => "",
     };
-    format!("{} ({}{caution})", peer.name, display::line(&peer.fingerprint))
+    let like = peer.lookalike.as_ref();
+    let like =
+        like.map_or(String::new(), |other| format!(", CAUTION: looks like {other}, who is somebody else"));
+    format!("{} ({}{caution}{like})", peer.name, display::line(&peer.fingerprint))
+}
+
+/// Somebody whom the person has blocked.
+pub fn blocked(peer: &Peer) -> String {
+    format!(" {} ({})", peer.name, display::line(&peer.fingerprint))
 }
 
 /// A new key is accepted; `former` is who had the name before.

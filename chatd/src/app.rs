@@ -169,7 +169,10 @@ fn listen(wish: Option<SocketAddr>, target: &Target, store: &mut Store) -> anyho
         other => other,
     };
     let listener = listener.with_context(|| format!("cannot listen for peers on {wish}"))?;
-    store.set_meta(PORT, &listener.local_addr()?.port().to_string())?;
+    let port = listener.local_addr()?.port();
+    if port != last {
+        store.set_meta(PORT, &port.to_string())?;
+    }
     Ok(listener)
 }
 

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::archive::Record;
 use crate::hello::Versions;
 use crate::ids::{Key, Mid, Pos, Seq, SessionNo, WallMs};
 use crate::name::Name;
@@ -78,6 +79,8 @@ pub enum SessionRef {
     Number(SessionNo),
     /// By the name of the peer; case does not count. Finds sessions that have ended too.
     Peer(Name),
+    /// By the key of the peer. Finds sessions that have ended too.
+    Key(Key),
 }
 
 /// What a client can ask.
@@ -94,6 +97,9 @@ pub enum Call {
         mid: Mid,
         /// As it was written.
         text: Text,
+        /// The draft that it was until now: gone together with it, if it is still the session's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        draft: Option<Text>,
     },
     /// Opens a private session. Answered by [`Reply::Forked`].
     Fork {
@@ -124,8 +130,10 @@ pub enum Call {
         limit: u32,
     },
     /// Finds messages that hold all the words, newest first. Answered by [`Reply::Found`].
+    ///
+    /// A word stands for each that begins with it. Lines of strangers who wait for the person's word are not found.
     Search {
-        /// Parted by white space; case does not count.
+        /// Parted by white space; case and accents do not count.
         words: String,
         /// At most so many.
         limit: u32,
@@ -145,6 +153,26 @@ pub enum Call {
         reader: Reader,
         /// In which session.
         session: SessionRef,
+    },
+    /// The line that was begun in a session and not sent. Answered by [`Reply::Draft`].
+    Draft {
+        /// Which.
+        session: SessionRef,
+    },
+    /// Keeps a line that was begun and not sent, in place of the one before. Answered by [`Reply::Done`].
+    KeepDraft {
+        /// In which session.
+        session: SessionRef,
+        /// As it was typed.
+        text: Text,
+    },
+    /// Forgets a draft, if it is still this one: another terminal may have kept a newer one. Answered by
+    /// [`Reply::Done`].
+    DropDraft {
+        /// Of which session.
+        session: SessionRef,
+        /// As it was kept.
+        text: Text,
     },
     /// Says yes to a stranger who has opened a session. Answered by [`Reply::Forked`].
     Accept {
@@ -166,6 +194,16 @@ pub enum Call {
         /// Who, by the name of that time.
         name: Name,
     },
+    /// One page of who is blocked, in order of key. Answered by [`Reply::Peers`].
+    Blocks {
+        /// Last key of the page before; `None` for the first page.
+        after: Option<Key>,
+    },
+    /// Forgets somebody: the key that the name stands for, and the history with them. Answered by [`Reply::Done`].
+    Forget {
+        /// Who; a session with them must have ended.
+        name: Name,
+    },
     /// The digits to compare with somebody who is known or present. Answered by [`Reply::Code`].
     Verify {
         /// With whom.
@@ -183,6 +221,27 @@ pub enum Call {
         /// Whose key; number 0 is the lobby's.
         who: SessionRef,
     },
+    /// One page of the peers of all private sessions, ended ones too, in order of key. Answered by [`Reply::Peers`].
+    Peers {
+        /// Last key of the page before; `None` for the first page.
+        after: Option<Key>,
+    },
+    /// One page of a session's log with all that an import needs. Answered by [`Reply::Records`].
+    Export {
+        /// Which.
+        session: SessionRef,
+        /// The entries right after this one.
+        after: Seq,
+    },
+    /// Puts entries that were exported behind the logs of their sessions. Answered by [`Reply::Imported`].
+    ///
+    /// Safe to repeat: an entry whose author and `mid` are in the log already is not put there again.
+    Import {
+        /// At most [`PAGE_RECORDS`](crate::limits::PAGE_RECORDS).
+        records: Vec<Record>,
+    },
+    /// Stops the daemon, which comes back with everything: no session ends. Answered by [`Reply::Done`].
+    Suspend,
     /// Signs off: ends the private sessions, leaves the lobby, stops the daemon. Answered by [`Reply::Done`].
     Quit,
     /// A call of a later version. Answered by [`Reply::Error`].
@@ -252,11 +311,38 @@ pub enum Reply {
     Found {
         /// Newest first.
         hits: Vec<Hit>,
+        /// Older messages may hold the words as well: the search has ended before it had seen all.
+        #[serde(default)]
+        partial: bool,
     },
     /// Where a cursor stands: the last entry read.
     Cursor {
         /// [`Seq::START`] where nothing was read yet.
         seq: Seq,
+    },
+    /// The line that was begun and not sent.
+    Draft {
+        /// `None` where there is none.
+        text: Option<Text>,
+    },
+    /// One page of people.
+    Peers {
+        /// In order of key.
+        peers: Vec<Peer>,
+        /// More pages follow.
+        more: bool,
+    },
+    /// One page of a log, to be kept elsewhere.
+    Records {
+        /// Oldest first; empty at the end of the log.
+        records: Vec<Record>,
+    },
+    /// Entries were taken in.
+    Imported {
+        /// How many are new.
+        added: u64,
+        /// How many were there already.
+        known: u64,
     },
     /// What two people compare to know that nobody stands between them.
     Code {
@@ -408,6 +494,9 @@ pub struct SessionRow {
     pub delivered: Pos,
     /// Why it is waiting, for a person; `None` while connected or ended.
     pub trouble: Option<String>,
+    /// The other side's person has not said yes to the session yet.
+    #[serde(default)]
+    pub asked: bool,
 }
 
 /// The other side of a private session.
@@ -421,6 +510,9 @@ pub struct Peer {
     pub fingerprint: String,
     /// What is known of the key.
     pub trust: Trust,
+    /// Of a stranger who waits: somebody better known, with another key, whose name this one is easily taken for.
+    #[serde(default)]
+    pub lookalike: Option<Name>,
 }
 
 /// Who opened a private session.
@@ -521,6 +613,9 @@ pub struct Entry {
     /// The text of a message or a notice, raw; of a `joined` the name that the new one is easily taken for, if any;
     /// empty for the other kinds.
     pub text: String,
+    /// It was put here by an import: no news, and nothing that is sent to anybody.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub imported: bool,
 }
 
 /// Kinds of [`Entry`].

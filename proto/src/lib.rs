@@ -15,9 +15,11 @@
 //! | [`lobby`] | the link between a daemon and the lobby |
 //! | [`peer`] | the link between two daemons |
 //! | [`ipc`] | the link between a client and its daemon, on one machine |
+//! | [`archive`] | the lines of an exported history |
 //! | [`display`] | makes text from outside safe to show on a terminal |
 //! | [`paths`] | where a daemon's files and its local socket are (computed, never touched) |
 
+pub mod archive;
 pub mod display;
 pub mod frame;
 pub mod hello;

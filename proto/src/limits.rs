@@ -24,6 +24,9 @@ pub const PAGE_ENTRIES: usize = 256;
 /// The first entry of a page is there even if it alone is longer.
 pub const PAGE_BYTES: usize = 48 * 1024;
 
+/// Most entries in one page of an exported history; together at most [`PAGE_BYTES`] of text.
+pub const PAGE_RECORDS: usize = 128;
+
 /// Most members in one page of the users list.
 pub const PAGE_MEMBERS: usize = 512;
 

@@ -6,15 +6,16 @@ use std::fmt::Debug;
 
 use bytes::BytesMut;
 use data_encoding::{BASE64_NOPAD, HEXLOWER};
+use proto::archive::{Party, Record};
 use proto::frame::{self, Codec, HEAD_LEN};
 use proto::ids::{Chain, Key, Mid, Seq, SessionNo, Signature, WallMs};
 use proto::ipc::{
-    Call, Entry, EntryKind, EntryState, ErrorCode, LobbyState, Mode, Path, Range, Reader, Reply, SessionRef,
-    SessionState, ToClient, ToDaemon, Trust, UserRow,
+    Call, Entry, EntryKind, EntryState, ErrorCode, LobbyState, Mode, Path, Peer, Range, Reader, Reply,
+    SessionRef, SessionState, ToClient, ToDaemon, Trust, UserRow,
 };
 use proto::limits::{
     MAX_FRAME_LEN, MAX_HELLO_LEN, MAX_PROBES, MAX_TEXT_LEN, PAGE_BYTES, PAGE_ENTRIES, PAGE_MEMBERS,
-    WINDOW_ENTRIES,
+    PAGE_RECORDS, WINDOW_ENTRIES,
 };
 use proto::lobby::{FromLobby, Member, RefusedCode, ToLobby};
 use proto::name::Name;
@@ -73,7 +74,7 @@ fn examples() -> Vec<Example> {
         .into_iter()
         .filter_map(|block| match block.words.as_slice() {
             ["json", link, meant @ ..] => Some(Example { link, meant: meant_by(meant), json: block.text }),
-            ["hex", _] | [] => None,
+            ["hex", _] | ["text"] | [] => None,
             words => panic!("a block of an unknown sort: {words:?}"),
         })
         .collect();
@@ -129,14 +130,14 @@ variants!(FromLobby: Welcome, Refused, Members, Presence, Entry, Gap, Published,
 variants!(PeerMessage: Hello, Locate, Located, Start, Data, Ack, Accepted, Ping, Pong, Bye, Unknown);
 variants!(Content: Open, Text, Close);
 variants!(ToDaemon: Hello, Request);
-variants!(Call: Send, Fork, Leave, Watch, State, Users, Read, Search, Mark, Cursor, Accept, Decline, Block, Unblock, Verify, Verified, Trust,
-    Quit,
-    Unknown);
-variants!(SessionRef: Number, Peer);
+variants!(Call: Send, Fork, Leave, Watch, State, Users, Read, Search, Mark, Cursor, Draft, KeepDraft, DropDraft, Accept,
+    Decline, Block, Unblock, Blocks, Forget, Verify, Verified, Trust, Peers, Export, Import, Suspend, Quit, Unknown);
+variants!(SessionRef: Number, Peer, Key);
 variants!(Range: After, Before);
 variants!(Reader: Person, Named);
 variants!(ToClient: Welcome, Refused, Reply, Changed, Goodbye);
-variants!(Reply: Done, Sent, Forked, State, Users, Entries, Found, Cursor, Code, Trusted, Error);
+variants!(Reply: Done, Sent, Forked, State, Users, Entries, Found, Cursor, Draft, Peers, Records, Imported, Code, Trusted,
+    Error);
 
 /// Enums that are one word on the wire: all their words, with a match that does not compile while one is missing.
 macro_rules! words {
@@ -199,6 +200,7 @@ impl Seen {
                 self.see(range);
             }
             Call::Mark { reader, .. } | Call::Cursor { reader, .. } => self.see(reader),
+            Call::Export { session, .. } => self.see(session),
             _ => {}
         }
     }
@@ -541,6 +543,7 @@ fn what_the_limits_allow_fits_into_a_frame() {
         at: WallMs(Seq::END.0),
         state: EntryState::Delivered,
         text,
+        imported: true,
     };
     let page = |entries| ToClient::Reply {
         id: u64::MAX,
@@ -550,11 +553,38 @@ fn what_the_limits_allow_fits_into_a_frame() {
     assert!(frame::encode(&page(vec![entry(share); PAGE_ENTRIES])).is_ok());
     assert!(frame::encode(&page(vec![entry("\u{0}".repeat(MAX_TEXT_LEN))])).is_ok());
 
+    let record = |text: String| Record {
+        peer: Some(Party { name: name.clone(), key }),
+        seq: Seq::END,
+        kind: EntryKind::Opened,
+        from: Some(name.clone()),
+        author: Some(key),
+        mine: false,
+        mid: Mid([0xff; 16]),
+        at: WallMs(Seq::END.0),
+        state: EntryState::Delivered,
+        text,
+    };
+    let import = |records| ToDaemon::Request { id: u64::MAX, call: Call::Import { records } };
+    let share = "\u{0}".repeat(PAGE_BYTES / PAGE_RECORDS);
+    assert!(frame::encode(&import(vec![record(share); PAGE_RECORDS])).is_ok());
+    assert!(frame::encode(&import(vec![record("\u{0}".repeat(MAX_TEXT_LEN))])).is_ok());
+
+    let fingerprint = "x".repeat(50);
+    let peer = Peer {
+        name: name.clone(),
+        key,
+        fingerprint: fingerprint.clone(),
+        trust: Trust::Verified,
+        lookalike: Some(name.clone()),
+    };
+    let peers = Reply::Peers { peers: vec![peer; PAGE_MEMBERS], more: true };
+    assert!(frame::encode(&ToClient::Reply { id: u64::MAX, reply: peers }).is_ok());
+
     let member = Member { name: name.clone(), key };
     let members = FromLobby::Members { members: vec![member; PAGE_MEMBERS], more: true };
     assert!(frame::encode(&members).is_ok());
 
-    let fingerprint = "x".repeat(50);
     let user = UserRow { name, key, fingerprint, trust: Trust::Verified, is_self: false, lookalike: None };
     let users = Reply::Users { users: vec![user; PAGE_MEMBERS], more: true };
     assert!(frame::encode(&ToClient::Reply { id: u64::MAX, reply: users }).is_ok());

@@ -9,6 +9,8 @@ use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Instant;
 
+use proto::name::Name;
+use proto::paths::Base;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::binaries::program;
@@ -179,7 +181,8 @@ impl Daemon {
 
     /// Its local socket.
     pub fn socket(&self) -> PathBuf {
-        self.house.runtime.join(format!("{}.sock", self.name))
+        let base = Base { data: self.house.data.clone(), runtime: self.house.runtime.clone() };
+        base.socket(&Name::new(self.name.as_str()).expect("a name"))
     }
 
     /// Commands for it.
@@ -192,6 +195,31 @@ impl Daemon {
         let screen = Screen::open(&self.ctl().pty(&["attach"]));
         screen.wait_for_prompt("[");
         screen
+    }
+
+    /// A terminal attached to it, with that at its prompt.
+    pub fn screen_showing(&self, begun: &str) -> Screen {
+        let screen = Screen::open(&self.ctl().pty(&["attach"]));
+        screen.wait_until(begun, |capture| capture.cursor_row().trim_end().ends_with(begun));
+        screen
+    }
+
+    /// Waits until that is the draft of the session with `peer`. No row tells of it, so it is asked for again and again.
+    pub fn has_draft(&self, peer: &str, wanted: Option<&str>) {
+        let begun = Instant::now();
+        loop {
+            let draft = watch::draft(&self.socket(), peer);
+            if draft.as_deref() == wanted {
+                return;
+            }
+            assert!(begun.elapsed() < DEADLINE, "{}: not {wanted:?}, but {draft:?}", self.name);
+        }
+    }
+
+    /// Waits until it has so many lines of `peer`; gives them.
+    pub fn until_received(&self, peer: &str, count: usize) -> Vec<String> {
+        self.until("lines", |state| (state.session(peer)?.unread >= count as u64).then_some(()));
+        self.ctl().received(peer)
     }
 
     /// Waits until its state is as wanted.

@@ -171,6 +171,11 @@ impl Screen {
         self.child.wait().expect("reaped");
     }
 
+    /// SIGHUP: its window was closed.
+    pub fn hang_up(&self) {
+        self.signal(Signal::HUP);
+    }
+
     fn signal(&self, signal: Signal) {
         let pid =
             self.child.process_id().and_then(|pid| Pid::from_raw(pid.cast_signed())).expect("a process");

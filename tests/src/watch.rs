@@ -5,7 +5,8 @@ use std::path::Path;
 
 use chatctl::client::{Client, Event};
 use proto::ids::SessionNo;
-use proto::ipc::{Call, Changes, DaemonRow, LobbyState, SessionRow, SessionState};
+use proto::ipc::{Call, Changes, DaemonRow, LobbyState, Reply, SessionRef, SessionRow, SessionState};
+use proto::name::Name;
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
@@ -83,4 +84,18 @@ pub fn until<T>(socket: &Path, what: &str, mut wanted: impl FnMut(&State) -> Opt
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     let outcome = runtime.block_on(async { timeout(DEADLINE, looking).await.ok() });
     outcome.unwrap_or_else(|| panic!("{what}: not within {DEADLINE:?}; the daemon is at {state:#?}"))
+}
+
+/// The line that was begun in the session with `peer`.
+pub fn draft(socket: &Path, peer: &str) -> Option<String> {
+    let session = SessionRef::Peer(Name::new(peer).expect("a name"));
+    let asking = async {
+        let mut client = Client::connect(socket).await.expect("the daemon answers");
+        match client.call(Call::Draft { session }).await.expect("the daemon knows the session") {
+            Reply::Draft { text } => text.map(String::from),
+            reply => panic!("not a draft: {reply:?}"),
+        }
+    };
+    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async { timeout(DEADLINE, asking).await.expect("an answer") })
 }

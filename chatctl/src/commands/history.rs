@@ -58,7 +58,7 @@ async fn view(client: &mut Client, session: &SessionRef) -> Result<View, Failure
         (Reply::Entries { session, .. }, SessionRef::Peer(name)) => {
             Ok(View { session, mode: Some(proto::ipc::Mode::A), peer: Some(name.clone()) })
         }
-        (Reply::Entries { session, .. }, SessionRef::Number(_)) => {
+        (Reply::Entries { session, .. }, SessionRef::Number(_) | SessionRef::Key(_)) => {
             Ok(View { session, mode: None, peer: None })
         }
         (reply, _) => Err(unexpected(&reply)),

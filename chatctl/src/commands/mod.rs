@@ -1,10 +1,14 @@
 //! One file per command of the command line.
 
 mod attach;
+mod blocks;
 mod completions;
 mod consent;
+mod export;
+pub(crate) mod forget;
 mod fork;
 mod history;
+mod import;
 mod join;
 mod leave;
 mod quit;
@@ -17,6 +21,7 @@ mod trust;
 mod users;
 pub(crate) mod verify;
 
+use forget::Sure;
 use proto::ipc::Call;
 
 use crate::cli::{Cli, Command};
@@ -40,6 +45,12 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Decline { name } => consent::run(&global, Call::Decline { name }).await,
         Command::Block { name } => consent::run(&global, Call::Block { name }).await,
         Command::Unblock { name } => consent::run(&global, Call::Unblock { name }).await,
+        Command::Blocks => blocks::run(&global).await,
+        Command::Forget { name, yes } => {
+            forget::run(&global, name, if yes { Sure::Yes } else { Sure::Ask }).await
+        }
+        Command::Export { sessions } => export::run(&global, sessions).await,
+        Command::Import { file } => import::run(&global, file.as_deref()).await,
         Command::Verify { name, ok: false } => verify::show(&global, name).await,
         Command::Verify { name, ok: true } => verify::confirm(&global, name).await,
         Command::Trust { who } => trust::run(&global, who).await,

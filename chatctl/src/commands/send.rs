@@ -19,7 +19,7 @@ pub(super) async fn run(global: &Global, args: SendArgs) -> Result<(), Failure> 
     let text = text(&args)?;
     let mut client = locate::connect(global).await?;
     let send = async {
-        let call = Call::Send { session: args.session.clone(), mid: mid::fresh(), text };
+        let call = Call::Send { session: args.session.clone(), mid: mid::fresh(), text, draft: None };
         match client.call(call).await? {
             Reply::Sent { session, pos, .. } => arrived(&mut client, session, pos, args.wait).await,
             reply => Err(unexpected(&reply)),

@@ -118,6 +118,9 @@ impl Tail<'_> {
             let Some(newest) = entries.last() else { return Ok(()) };
             place = newest.seq;
             for entry in &entries {
+                if entry.imported {
+                    continue; // older than what was printed before
+                }
                 history::print(&self.output, &view, entry)?;
                 self.places.insert(log, entry.seq);
             }
@@ -160,5 +163,6 @@ pub(super) fn is_meant(session: &SessionRef, row: &SessionRow) -> bool {
     match session {
         SessionRef::Number(number) => *number == row.session,
         SessionRef::Peer(name) => row.peer.as_ref().is_some_and(|peer| peer.name.folded() == name.folded()),
+        SessionRef::Key(key) => row.peer.as_ref().is_some_and(|peer| peer.key == *key),
     }
 }

@@ -1,11 +1,11 @@
 //! What the daemon's answers and changes do.
 
 use proto::ids::{Mid, SessionNo};
-use proto::ipc::{Call, CallError, Changes, Entry, EntryKind, ErrorCode, Reply, UserRow};
+use proto::ipc::{Call, CallError, Changes, Entry, EntryKind, ErrorCode, Peer, Reply, UserRow};
 
 use super::app::{App, Link, Manner, Purpose};
 use super::completion::Offer;
-use crate::commands::verify;
+use crate::commands::{forget, search, verify};
 use crate::failure::Failure;
 use crate::render::{self, View};
 
@@ -20,6 +20,7 @@ impl App {
             let what = match session {
                 proto::ipc::SessionRef::Number(number) => number.to_string(),
                 proto::ipc::SessionRef::Peer(name) => format!("with {name}"),
+                proto::ipc::SessionRef::Key(key) => format!("with the key {key}"),
             };
             self.finish(Err(Failure::NotFound(format!(
                 "there is no session {what}; list them with: chatctl sessions --all"
@@ -47,7 +48,8 @@ impl App {
             Purpose::Page(ask) => self.follow.page(&ask, None, &mut steps),
             Purpose::Mark => self.follow.marked(&mut steps),
             Purpose::WhoLeft(view) => self.ended(&view, &[]),
-            Purpose::Roster => {}
+            Purpose::Roster | Purpose::Kept => {}
+            Purpose::Draft(session) => self.draft_came(&session, None),
             Purpose::Send(mid) => {
                 self.sent(mid);
                 self.follow.refused(&mid);
@@ -94,7 +96,7 @@ impl App {
                 self.follow.changes(*state, &mut steps);
             }
             (Purpose::History(view), Reply::Entries { entries, .. }) => self.history_page(&view, &entries),
-            (Purpose::Search, Reply::Found { hits }) => {
+            (Purpose::Search, Reply::Found { hits, partial }) => {
                 self.busy = false;
                 if hits.is_empty() {
                     self.tell("Nothing found");
@@ -102,6 +104,9 @@ impl App {
                 for hit in &hits {
                     let line = render::hit(hit, self.follow.style);
                     self.print(&line);
+                }
+                if partial {
+                    self.tell(search::PARTIAL);
                 }
             }
             (Purpose::Consent(said), Reply::Done | Reply::Forked { .. }) => {
@@ -113,19 +118,34 @@ impl App {
                 let screen = self.manner == Manner::Person;
                 self.print(&verify::shown(&reply, self.follow.style, screen));
             }
-            (Purpose::Verified(name), Reply::Done) => {
-                self.busy = false;
-                self.tell(&verify::done(&name));
-            }
-            (Purpose::Trust, Reply::Trusted { fingerprint, former }) => {
-                self.busy = false;
-                self.tell(&render::trusted(&fingerprint, former.as_ref()));
-            }
+            (Purpose::Draft(session), Reply::Draft { text }) => self.draft_came(&session, text),
             (Purpose::Quit, _) => self.link = Link::Ending,
-            (Purpose::Watch | Purpose::Roster | Purpose::WhoLeft(_), _) => {}
-            _ => self.busy = false,
+            (Purpose::Draft(session), _) => self.draft_came(&session, None),
+            (Purpose::Watch | Purpose::Roster | Purpose::Kept | Purpose::WhoLeft(_), _) => {}
+            (purpose, reply) => self.judged(purpose, reply),
         }
         self.steps(steps);
+    }
+
+    /// What is known of people, and what the person has decided about them.
+    fn judged(&mut self, purpose: Purpose, reply: Reply) {
+        self.busy = false;
+        match (purpose, reply) {
+            (Purpose::Consent(said), Reply::Done | Reply::Forked { .. }) => self.tell(&said),
+            (Purpose::Blocks { first }, Reply::Peers { peers, more }) => {
+                self.blocks_page(&peers, first, more);
+            }
+            (Purpose::Forget(name), Reply::Done) => self.tell(&forget::done(&name)),
+            (Purpose::Verify, reply @ Reply::Code { .. }) => {
+                let screen = self.manner == Manner::Person;
+                self.print(&verify::shown(&reply, self.follow.style, screen));
+            }
+            (Purpose::Verified(name), Reply::Done) => self.tell(&verify::done(&name)),
+            (Purpose::Trust, Reply::Trusted { fingerprint, former }) => {
+                self.tell(&render::trusted(&fingerprint, former.as_ref()));
+            }
+            _ => {}
+        }
     }
 
     /// The daemon has the message, or does not want it.
@@ -156,6 +176,24 @@ impl App {
                 self.ask(Call::Users { after }, Purpose::Users { first: false });
             }
             _ => self.busy = false,
+        }
+    }
+
+    fn blocks_page(&mut self, peers: &[Peer], first: bool, more: bool) {
+        if first && peers.is_empty() {
+            self.tell("Nobody is blocked");
+        } else if first {
+            self.print("< Blocked >");
+        }
+        for peer in peers {
+            self.print(&render::blocked(peer));
+        }
+        match peers.last() {
+            Some(last) if more => {
+                self.busy = true;
+                self.ask(Call::Blocks { after: Some(last.key) }, Purpose::Blocks { first: false });
+            }
+            _ => {}
         }
     }
 

@@ -11,6 +11,7 @@ use proto::text::Text;
 
 use super::commands::{Typed, parse};
 use super::completion::Words;
+use super::drafts::Drafts;
 use super::follow::Follow;
 use super::mid;
 use super::screen::Prompt;
@@ -81,6 +82,17 @@ pub enum Purpose {
     Verified(Name),
     /// `\trust`.
     Trust,
+    /// `\blocks`, page by page.
+    Blocks {
+        /// It is the first page.
+        first: bool,
+    },
+    /// `\forget`.
+    Forget(Name),
+    /// A draft that is kept or dropped.
+    Kept,
+    /// The draft of a session that became the active one.
+    Draft(SessionRef),
     /// `\quit`.
     Quit,
 }
@@ -91,6 +103,8 @@ pub(super) struct Outgoing {
     pub(super) mid: Mid,
     pub(super) session: SessionRef,
     pub(super) text: Text,
+    /// The draft that it was.
+    pub(super) draft: Option<Text>,
 }
 
 /// See the module.
@@ -112,8 +126,11 @@ pub struct App {
     /// The person was told that the daemon is away.
     told_away: bool,
     exit: Option<Result<(), Failure>>,
-    /// What could not be sent, to be edited.
-    draft: String,
+    /// What the next line begins with: a draft, or what could not be sent.
+    pub(super) draft: String,
+    pub(super) drafts: Drafts,
+    /// Who is to be forgotten once that is said again.
+    pub(super) to_forget: Option<Name>,
     calls: Vec<(Call, Purpose)>,
     output: String,
 }
@@ -133,6 +150,8 @@ impl App {
             told_away: false,
             exit: None,
             draft: String::new(),
+            drafts: Drafts::default(),
+            to_forget: None,
             calls: Vec::new(),
             output: String::new(),
         }
@@ -146,8 +165,9 @@ impl App {
             self.tell("daemon is back");
         }
         self.ask(Call::Watch, Purpose::Watch);
-        for Outgoing { mid, session, text } in &self.unanswered {
-            let call = Call::Send { session: session.clone(), mid: *mid, text: text.clone() };
+        for Outgoing { mid, session, text, draft } in &self.unanswered {
+            let (session, text, draft) = (session.clone(), text.clone(), draft.clone());
+            let call = Call::Send { session, mid: *mid, text, draft };
             self.calls.push((call, Purpose::Send(*mid)));
         }
     }
@@ -161,6 +181,7 @@ impl App {
         }
         self.calls.clear();
         self.awaited.clear();
+        self.drafts_unsure();
         self.tell("daemon went away, trying again");
         self.told_away = true;
         if self.busy && self.unanswered.is_empty() {
@@ -185,6 +206,11 @@ impl App {
         self.awaited.insert(id, purpose);
     }
 
+    /// The daemon has not said yet that it has what is begun.
+    pub fn is_keeping(&self) -> bool {
+        self.awaited.values().any(|purpose| *purpose == Purpose::Kept)
+    }
+
     pub(super) fn awaited(&mut self, id: u64) -> Option<Purpose> {
         self.awaited.remove(&id)
     }
@@ -204,11 +230,12 @@ impl App {
         let room = self.unanswered.len() < MAX_UNANSWERED;
         let calm = self.manner == Manner::Person || self.follow.is_idle();
         let settled = self.follow.is_primed() && !self.follow.is_ending();
-        settled && !self.busy && room && calm && self.exit.is_none()
+        settled && !self.busy && room && calm && !self.drafts.are_awaited() && self.exit.is_none()
     }
 
     /// What the next line begins with.
     pub fn take_draft(&mut self) -> String {
+        self.line_begins();
         std::mem::take(&mut self.draft)
     }
 
@@ -235,7 +262,10 @@ impl App {
                 let text = Text::new(text);
                 self.text(text.map_err(|error| (error.to_string(), line)), session);
             }
-            Ok(Typed::Command(verb, arg)) => self.command(verb, arg),
+            Ok(Typed::Command(verb, arg)) => {
+                self.begun("");
+                self.command(verb, arg);
+            }
             Err(error) => self.fail(&error.to_string()),
         }
         self.settle();
@@ -244,6 +274,11 @@ impl App {
     /// A row of the input is no message.
     pub fn bad_line(&mut self, why: &str) {
         self.fail(why);
+    }
+
+    /// The line that was being typed was thrown away.
+    pub fn cleared(&mut self) {
+        self.begun("");
     }
 
     /// No more lines: a person leaves the screen, a script is done.
@@ -283,10 +318,12 @@ impl App {
         let again = row.peer.as_ref().map(|peer| SessionRef::Peer(peer.name.clone()));
         let mid = mid::fresh();
         self.follow.typed(mid);
+        let draft = self.drafts.kept.take();
         if self.link == Link::Up {
-            self.ask(Call::Send { session: session.clone(), mid, text: text.clone() }, Purpose::Send(mid));
+            let (session, text, draft) = (session.clone(), text.clone(), draft.clone());
+            self.ask(Call::Send { session, mid, text, draft }, Purpose::Send(mid));
         }
-        self.unanswered.push_back(Outgoing { mid, session: again.unwrap_or(session), text });
+        self.unanswered.push_back(Outgoing { mid, session: again.unwrap_or(session), text, draft });
         self.busy = self.manner == Manner::Script;
     }
 
@@ -347,6 +384,7 @@ impl App {
         let sessions = self.follow.sessions().map(|row| (row.session, View::of(row).title().to_owned()));
         let sessions = sessions.collect();
         self.with_words(|words| words.sessions = sessions);
+        self.settle_draft();
     }
 
     pub(super) fn with_words(&self, change: impl FnOnce(&mut Words)) {

@@ -29,6 +29,10 @@ pub enum Verb {
     Block,
     /// Hears of somebody again.
     Unblock,
+    /// Whom one hears of no more.
+    Blocks,
+    /// Knows somebody no more.
+    Forget,
     /// The code to compare.
     Verify,
     /// Accepts a new key.
@@ -164,6 +168,15 @@ pub const TABLE: &[Spec] = &[
         "The key is blocked, whatever name it goes by. What NAME says in the lobby is still shown.",
     ),
     spec(Verb::Unblock, &["unblock"], (Arg::User, "NAME"), "lets NAME call again", ""),
+    spec(Verb::Blocks, &["blocks"], (Arg::None, ""), "whom you have blocked", ""),
+    spec(
+        Verb::Forget,
+        &["forget"],
+        (Arg::User, "NAME"),
+        "drops NAME's key and the history with NAME",
+        "Said twice in a row, for it cannot be undone. The session must have ended. NAME is somebody new after that,\n\
+         and keeps what was said on the other side.",
+    ),
     spec(
         Verb::Verify,
         &["verify"],
@@ -309,7 +322,8 @@ pub fn help(word: &str) -> Option<String> {
         }
         text.push_str(
             "What does not begin with \\ is sent to the active session; \\\\text sends \\text.\n\
-             Alt-Enter, or \\ at the end of a row, begins another row of the same message.",
+             Alt-Enter, or \\ at the end of a row, begins another row of the same message.\n\
+             Ctrl-X and a digit switches to that session; what you have begun waits in the one you leave.",
         );
         return Some(text);
     }

@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn tab_completes_commands_names_and_sessions() {
         let owned = |words: &[&str]| words.iter().map(|word| Offer::from(*word)).collect::<Vec<_>>();
-        assert_eq!(offers("\\fo"), (0, owned(&["\\fork "])));
+        assert_eq!(offers("\\fo"), (0, owned(&["\\fork ", "\\forget "])));
         assert_eq!(offers("\\s"), (0, owned(&["\\sessions", "\\ss", "\\switch ", "\\sw ", "\\search "])));
         assert_eq!(offers("\\fork bo"), (6, owned(&["bobby", "Boris"])));
         assert_eq!(offers("\\fork ан"), (6, owned(&["анна"])));

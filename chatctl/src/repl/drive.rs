@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use proto::ipc::SessionRef;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::app::{App, Manner};
 use super::completion::Words;
@@ -23,6 +23,15 @@ const SCRIPT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long the reading thread may take to give the terminal back.
 const INPUT_END: Duration = Duration::from_secs(1);
+
+/// Pause in typing after which what is begun is kept.
+const TYPING_PAUSE: Duration = Duration::from_millis(300);
+
+/// Longest time that something typed without a pause is not kept.
+const TYPING_LONGEST: Duration = Duration::from_secs(2);
+
+/// How long the daemon may take to keep a line when the terminal ends.
+const KEEP_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How a prompt is to be.
 #[derive(Debug)]
@@ -49,8 +58,11 @@ pub async fn run(client: Client, setup: Setup) -> Result<(), Failure> {
         Reader::on_rows()
     };
     let reader = reader.context("unable to read from the terminal")?;
-    let app = App::new(setup.style, setup.session.clone(), setup.manner, words);
-    let mut driver = Driver { app, screen, reader, setup, asked: false };
+    let mut app = App::new(setup.style, setup.session.clone(), setup.manner, words);
+    if setup.editing {
+        app.keep_drafts();
+    }
+    let mut driver = Driver { app, screen, reader, setup, asked: false, keep: Keep::default() };
     let outcome = driver.run(client).await;
     driver.screen.stop();
     if driver.setup.editing && driver.asked && timeout(INPUT_END, driver.reader.ended()).await.is_err() {
@@ -66,12 +78,41 @@ struct Driver {
     setup: Setup,
     /// A line was asked for and is not there yet.
     asked: bool,
+    keep: Keep,
+}
+
+/// When what is being typed is kept.
+#[derive(Debug, Default)]
+struct Keep {
+    /// Something was typed first that is not kept yet.
+    since: Option<Instant>,
+    /// When it is to be kept.
+    due: Option<Instant>,
+}
+
+impl Keep {
+    fn typed(&mut self) {
+        let now = Instant::now();
+        let since = *self.since.get_or_insert(now);
+        self.due = Some((now + TYPING_PAUSE).min(since + TYPING_LONGEST));
+    }
+
+    async fn pause(&self) {
+        match self.due {
+            Some(due) => sleep_until(due).await,
+            None => std::future::pending().await,
+        }
+    }
 }
 
 /// Something that happened.
 enum Happened {
     Said(Result<Event, LinkError>),
     Typed(Input),
+    /// A key was typed.
+    Key,
+    /// No key was typed for a while.
+    Pause,
     /// The screen takes more lines again.
     Room,
     /// SIGINT while no line is edited.
@@ -85,6 +126,7 @@ impl Driver {
         let mut signals = Signals::new().context("unable to listen to signals")?;
         loop {
             self.app.link_up();
+            self.keep.typed(); // what was typed meanwhile
             if let Some(outcome) = self.linked(&mut client, &mut signals).await {
                 return outcome;
             }
@@ -106,13 +148,15 @@ impl Driver {
                 }
             }
             if let Some(outcome) = self.show() {
+                self.keep_the_rest(client).await;
                 return Some(outcome);
             }
             let room = self.screen.has_room();
             let happened = tokio::select! {
                 said = client.next(), if room => Happened::Said(said),
                 () = self.screen.room(), if !room => Happened::Room,
-                typed = self.reader.answer(), if self.asked => Happened::Typed(typed),
+                typed = self.reader.answer_or_key(), if self.asked => typed.map_or(Happened::Key, Happened::Typed),
+                () = self.keep.pause() => Happened::Pause,
                 happened = signals.next() => happened,
             };
             match happened {
@@ -126,6 +170,28 @@ impl Driver {
                 Happened::Said(Err(error)) => return Some(Err(error.into())),
                 other => self.local(other),
             }
+        }
+    }
+
+    /// The terminal ends: what is begun is kept, if the daemon takes it in time.
+    async fn keep_the_rest(&mut self, client: &mut Client) {
+        let answers = async {
+            while self.app.is_keeping() {
+                match client.next().await {
+                    Ok(Event::Reply(id, reply)) => self.app.answered(id, reply),
+                    Ok(_) => {}
+                    Err(_) => return,
+                }
+            }
+        };
+        timeout(KEEP_PATIENCE, answers).await.ok();
+    }
+
+    /// What is being typed goes to the daemon, if it is another line than the daemon has.
+    fn keep_line(&mut self) {
+        self.keep = Keep::default();
+        if self.asked && self.setup.editing {
+            self.app.begun(&self.reader.line());
         }
     }
 
@@ -164,19 +230,30 @@ impl Driver {
     fn local(&mut self, happened: Happened) {
         match happened {
             Happened::Typed(input) => {
+                if input == Input::End {
+                    self.keep_line();
+                }
                 self.asked = false;
+                self.keep = Keep::default();
                 match input {
                     Input::Line { text, session } => self.app.line(text, session),
                     Input::Bad(why) => self.app.bad_line(&why),
                     Input::Interrupted => self.app.interrupted(),
-                    Input::Cleared => {}
+                    Input::Cleared => self.app.cleared(),
+                    Input::Taken(line) => self.app.taken(&line),
+                    Input::Switch { number, line, rest } => self.app.switched(number, &line, rest),
                     Input::End => self.app.end_of_input(),
                 }
             }
             Happened::Interrupt if self.setup.manner == Manner::Person && self.setup.editing => {
                 self.app.give_up();
             }
-            Happened::Interrupt | Happened::Terminate => self.app.end_of_input(),
+            Happened::Interrupt | Happened::Terminate => {
+                self.keep_line();
+                self.app.end_of_input();
+            }
+            Happened::Key => self.keep.typed(),
+            Happened::Pause => self.keep_line(),
             Happened::Room | Happened::Said(_) => {}
         }
     }
@@ -185,6 +262,9 @@ impl Driver {
     fn show(&mut self) -> Option<Result<(), Failure>> {
         if self.app.follow.style.width.is_some() {
             self.app.follow.style.width = output::columns().or(self.app.follow.style.width);
+        }
+        if self.asked && self.setup.editing && self.app.takes_line(&self.reader.line()) {
+            self.screen.take_line();
         }
         let prompt = self.app.prompt();
         self.screen.set_prompt(prompt.clone());

@@ -1,10 +1,10 @@
 //! The line editor on a terminal: keys, completion, and the screen it shares.
 
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use proto::display;
+use proto::ids::SessionNo;
 use rustyline::completion::{Completer, Pair};
 use rustyline::config::Configurer as _;
 use rustyline::highlight::Highlighter;
@@ -13,8 +13,9 @@ use rustyline::history::MemHistory;
 use rustyline::validate::Validator;
 use rustyline::{
     Cmd, ColorMode, CompletionType, ConditionalEventHandler, Config, Context, Editor, Event, EventContext,
-    EventHandler, Helper, KeyCode, KeyEvent, Modifiers, RepeatCount,
+    EventHandler, Helper, KeyCode, KeyEvent, Modifiers, Movement, RepeatCount,
 };
+use tokio::sync::watch;
 use unicode_width::UnicodeWidthChar as _;
 
 use super::completion::{Offer, Words, complete};
@@ -30,8 +31,8 @@ const HISTORY: usize = 500;
 pub struct Assistant {
     screen: Screen,
     words: Arc<Mutex<Words>>,
-    /// The line is empty. Kept because the editor gives no line back where it was interrupted.
-    empty: AtomicBool,
+    /// The line, as a message. Told because the editor gives no line back where it was interrupted.
+    typed: watch::Sender<String>,
     color: bool,
     continued: Arc<Mutex<Continued>>,
 }
@@ -39,12 +40,17 @@ pub struct Assistant {
 impl Assistant {
     /// Whether the line was empty when it was last edited.
     pub fn line_is_empty(&self) -> bool {
-        self.empty.load(Ordering::Relaxed)
+        self.typed.borrow().is_empty()
+    }
+
+    /// The line as it was last edited.
+    pub fn line(&self) -> String {
+        self.typed.borrow().clone()
     }
 
     /// A new line begins.
     pub fn begin(&self, initial: &str) {
-        self.empty.store(initial.is_empty(), Ordering::Relaxed);
+        self.typed.send_replace(initial.to_owned());
         self.continued.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
@@ -59,6 +65,7 @@ pub fn editor(
     screen: Screen,
     words: Arc<Mutex<Words>>,
     color: bool,
+    typed: watch::Sender<String>,
 ) -> rustyline::Result<Editor<Assistant, MemHistory>> {
     let config = Config::builder()
         .bracketed_paste(true)
@@ -71,13 +78,15 @@ pub fn editor(
     editor.set_max_history_size(HISTORY)?;
     let continued = Arc::<Mutex<Continued>>::default();
     let shared = continued.clone();
-    editor.set_helper(Some(Assistant {
-        screen,
-        words,
-        empty: AtomicBool::new(true),
-        color,
-        continued: shared,
-    }));
+    for number in 0..=9 {
+        let (screen, continued) = (screen.clone(), continued.clone());
+        let digit = KeyEvent(KeyCode::Char(char::from(b'0' + number)), Modifiers::NONE);
+        editor.bind_sequence(
+            Event::KeySeq(vec![KeyEvent::ctrl('X'), digit]),
+            EventHandler::Conditional(Box::new(Switch { number: u32::from(number), screen, continued })),
+        );
+    }
+    editor.set_helper(Some(Assistant { screen, words, typed, color, continued: shared }));
     for key in [KeyEvent(KeyCode::Enter, Modifiers::ALT), KeyEvent::new('\r', Modifiers::ALT)] {
         editor.bind_sequence(key, EventHandler::Simple(Cmd::Newline));
     }
@@ -104,6 +113,23 @@ impl ConditionalEventHandler for Continue {
     }
 }
 
+/// Ctrl-X and a digit: to that session, and the line stays behind.
+#[derive(Debug)]
+struct Switch {
+    number: u32,
+    screen: Screen,
+    continued: Arc<Mutex<Continued>>,
+}
+
+impl ConditionalEventHandler for Switch {
+    fn handle(&self, _: &Event, _: RepeatCount, _: bool, context: &EventContext<'_>) -> Option<Cmd> {
+        let line = self.continued.lock().unwrap_or_else(PoisonError::into_inner).join(context.line());
+        self.screen.switch_to(SessionNo(self.number), line);
+        // It shall not stand there as if it had been sent.
+        Some(Cmd::Kill(Movement::WholeBuffer))
+    }
+}
+
 impl Helper for Assistant {}
 
 impl Validator for Assistant {}
@@ -112,7 +138,14 @@ impl Hinter for Assistant {
     type Hint = String;
 
     fn hint(&self, line: &str, _: usize, _: &Context<'_>) -> Option<String> {
-        self.empty.store(line.is_empty(), Ordering::Relaxed);
+        let message = self.message(line);
+        self.typed.send_if_modified(|typed| {
+            let other = *typed != message;
+            if other {
+                *typed = message;
+            }
+            other
+        });
         None
     }
 }
@@ -162,7 +195,7 @@ mod tests {
         let assistant = Assistant {
             screen: Screen::default(),
             words: Arc::default(),
-            empty: AtomicBool::new(true),
+            typed: watch::Sender::default(),
             color: false,
             continued: Arc::default(),
         };

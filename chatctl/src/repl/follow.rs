@@ -201,6 +201,7 @@ impl Follow {
             SessionRef::Peer(name) => {
                 row.peer.as_ref().is_some_and(|peer| peer.name.folded() == name.folded())
             }
+            SessionRef::Key(key) => row.peer.as_ref().is_some_and(|peer| peer.key == *key),
         };
         self.sessions().find(meant).map(|row| row.session)
     }
@@ -218,7 +219,6 @@ impl Follow {
             if primed {
                 tracked.welcome(self.style, steps);
             }
-
             self.rows.insert(number, tracked);
             self.hint(number, steps);
             return;

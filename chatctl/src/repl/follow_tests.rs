@@ -94,6 +94,7 @@ impl Bench {
         let number = match &ask.session {
             SessionRef::Number(number) => *number,
             SessionRef::Peer(name) => named(name),
+            SessionRef::Key(_) => unreachable!("never asked for by key"),
         };
         let log = &self.logs[&number.0];
         let entries = log.iter().filter(|entry| entry.seq > ask.after).take(limit).cloned().collect();
@@ -274,16 +275,16 @@ fn regression_a_session_whose_number_is_given_back_with_its_last_row_is_listed_n
 #[test]
 fn a_peer_who_is_still_asked_is_told_of_once_and_is_ready_after() {
     let mut bench = Bench::new();
-    let waiting = |path| {
+    let waiting = |asked| {
         let mut row = peer_row(3, "dave", Mode::A);
-        (row.state, row.path) = (SessionState::Waiting, path);
+        (row.state, row.path, row.asked) = (SessionState::Waiting, Path::None, asked);
         row
     };
-    bench.rows.insert(3, waiting(Path::None));
+    bench.rows.insert(3, waiting(false));
     bench.deliver();
     bench.printed.clear();
-    for path in [Path::Direct, Path::Direct, Path::None, Path::Direct] {
-        bench.rows.insert(3, waiting(path));
+    for asked in [true, true, false, true] {
+        bench.rows.insert(3, waiting(asked));
         bench.deliver();
     }
     bench.rows.insert(3, peer_row(3, "dave", Mode::A));

@@ -9,7 +9,7 @@ use proto::limits::MAX_TEXT_LEN;
 use rustyline::Editor;
 use rustyline::error::ReadlineError;
 use rustyline::history::MemHistory;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::completion::Words;
 use super::editor::{Assistant, editor};
@@ -41,6 +41,17 @@ pub enum Input {
     Interrupted,
     /// Ctrl-C on a line, which is gone.
     Cleared,
+    /// The line was taken away as it was.
+    Taken(String),
+    /// A key that switches to another session.
+    Switch {
+        /// Which.
+        number: SessionNo,
+        /// What stood in the line.
+        line: String,
+        /// What was typed behind the key.
+        rest: String,
+    },
     /// No more input.
     End,
 }
@@ -50,24 +61,31 @@ pub enum Input {
 pub struct Reader {
     asks: std_mpsc::SyncSender<Ask>,
     answers: mpsc::Receiver<Input>,
+    /// The line that is being typed, as a message.
+    line: watch::Receiver<String>,
 }
 
 impl Reader {
     /// Starts the thread that edits lines on the terminal.
     pub fn on_terminal(screen: &Screen, words: Arc<Mutex<Words>>, color: bool) -> anyhow::Result<Self> {
-        let mut editor = editor(screen.clone(), words, color)?;
+        let (typed, line) = watch::channel(String::new());
+        let mut editor = editor(screen.clone(), words, color, typed)?;
         let printer = editor.create_external_printer()?;
         let (waker, typist) = (screen.clone(), screen.clone());
         thread::Builder::new().name("redraw".into()).spawn(move || waker.wake_through(printer))?;
-        Self::start(move |ask| edit(&mut editor, &typist, ask))
+        Self::start(line, move |ask| edit(&mut editor, &typist, ask))
     }
 
     /// Starts the thread that reads rows of standard input.
     pub fn on_rows() -> anyhow::Result<Self> {
-        Self::start(|_| Some(message(&mut io::stdin().lock())))
+        let (_, line) = watch::channel(String::new());
+        Self::start(line, |_| Some(message(&mut io::stdin().lock())))
     }
 
-    fn start(mut read: impl FnMut(&Ask) -> Option<Input> + Send + 'static) -> anyhow::Result<Self> {
+    fn start(
+        line: watch::Receiver<String>,
+        mut read: impl FnMut(&Ask) -> Option<Input> + Send + 'static,
+    ) -> anyhow::Result<Self> {
         let (asks, asked) = std_mpsc::sync_channel::<Ask>(1);
         let (answer, answers) = mpsc::channel(1);
         thread::Builder::new().name("input".into()).spawn(move || {
@@ -78,7 +96,26 @@ impl Reader {
                 }
             }
         })?;
-        Ok(Self { asks, answers })
+        Ok(Self { asks, answers, line })
+    }
+
+    /// What is being typed.
+    pub fn line(&self) -> String {
+        self.line.borrow().clone()
+    }
+
+    /// The answer; `None`: something was typed since the last time. Safe to drop and call again.
+    pub async fn answer_or_key(&mut self) -> Option<Input> {
+        let key = async {
+            if self.line.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            answer = self.answers.recv() => Some(answer.unwrap_or(Input::End)),
+            () = key => None,
+        }
     }
 
     /// Asks for a line. Must not be called again before the answer.
@@ -117,6 +154,13 @@ fn edit(editor: &mut Editor<Assistant, MemHistory>, screen: &Screen, ask: &Ask) 
             // Only in memory; and a line that cannot be remembered is no reason not to send it.
             drop(editor.add_history_entry(text.as_str()));
             Input::Line { text, session: Some(session) }
+        }
+        Err(_) if screen.is_taken() => {
+            let rest = editor.helper().map_or_else(String::new, Assistant::line);
+            match screen.switches() {
+                Some((number, line)) => Input::Switch { number, line, rest },
+                None => Input::Taken(rest),
+            }
         }
         Err(ReadlineError::Interrupted) => {
             if editor.helper().is_none_or(Assistant::line_is_empty) {

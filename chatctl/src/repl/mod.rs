@@ -3,6 +3,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`app`], `typed`, `answer` | what lines and answers do: calls and output (pure) |
+//! | `drafts` | lines that are begun and not sent (pure) |
 //! | [`follow`], `tracked`, [`step`], `announce` | what the screen has seen and lacks (pure) |
 //! | [`commands`], [`completion`] | the table of commands, and what Tab offers (pure) |
 //! | [`screen`] | the screen that the prompt and incoming lines share |
@@ -16,6 +17,7 @@ mod answer;
 pub mod app;
 pub mod commands;
 pub mod completion;
+mod drafts;
 mod drive;
 pub mod editor;
 pub mod follow;

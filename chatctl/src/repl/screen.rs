@@ -42,6 +42,18 @@ enum Typing {
     Live,
 }
 
+/// What is not to be finished.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Ending {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// The line that is being read.
+    Line,
+    /// No more lines are read.
+    All,
+}
+
 #[derive(Debug, Default)]
 struct State {
     /// Lines that wait for the next redraw, each with its line end.
@@ -49,8 +61,9 @@ struct State {
     typing: Typing,
     /// A redraw is wanted.
     wanted: bool,
-    /// No more lines are read.
-    stopped: bool,
+    ending: Ending,
+    /// A key wants another session; what stood in the line then.
+    switch: Option<(SessionNo, String)>,
     /// Nobody reads what is written.
     closed: bool,
     /// What the prompt should be now.
@@ -127,10 +140,13 @@ impl Screen {
     /// A line is about to be read. `false`: no more lines are wanted.
     pub fn begin_line(&self) -> bool {
         let mut state = self.state();
-        if !state.stopped {
-            state.typing = Typing::Begins;
+        state.switch = None;
+        if state.ending == Ending::All {
+            return false;
         }
-        !state.stopped
+        state.ending = Ending::Nothing;
+        state.typing = Typing::Begins;
+        true
     }
 
     /// A line was read. Gives the session that its prompt showed.
@@ -150,7 +166,7 @@ impl Screen {
         if state.typing == Typing::Begins {
             state.typing = Typing::Live;
             state.drawn = state.prompt.as_ref().map_or(SessionNo::LOBBY, |prompt| prompt.session);
-            if state.stopped {
+            if state.ending != Ending::Nothing {
                 interrupt();
             }
         }
@@ -172,7 +188,7 @@ impl Screen {
     /// Ends the reading of lines, also of one that is being typed. The editor restores the terminal.
     pub fn stop(&self) {
         let mut state = self.state();
-        state.stopped = true;
+        state.ending = Ending::All;
         state.wanted = false;
         self.shared.wake.notify_one();
         if state.typing == Typing::Live {
@@ -180,19 +196,46 @@ impl Screen {
         }
     }
 
+    /// Ends the line that is being typed, and only that one. Nothing is done where none is.
+    pub fn take_line(&self) {
+        let mut state = self.state();
+        if state.ending == Ending::Nothing && state.typing != Typing::No {
+            state.ending = Ending::Line;
+            if state.typing == Typing::Live {
+                interrupt();
+            }
+        }
+    }
+
+    /// Ends the line that is being typed for a switch to another session.
+    pub fn switch_to(&self, number: SessionNo, line: String) {
+        self.state().switch.get_or_insert((number, line));
+        self.take_line();
+    }
+
+    /// The line was ended from outside.
+    pub fn is_taken(&self) -> bool {
+        self.state().ending == Ending::Line
+    }
+
+    /// The switch that ended the line, and what stood in it.
+    pub fn switches(&self) -> Option<(SessionNo, String)> {
+        self.state().switch.take()
+    }
+
     /// Lines are no longer wanted.
     pub fn is_stopped(&self) -> bool {
-        self.state().stopped
+        self.state().ending == Ending::All
     }
 
     /// Asks `printer` for a redraw whenever one is wanted, until the end. Blocks while the editor cannot redraw.
     pub fn wake_through(&self, mut printer: impl ExternalPrinter) {
         loop {
             let mut state = self.state();
-            while !state.wanted && !state.stopped {
+            while !state.wanted && state.ending != Ending::All {
                 state = self.shared.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
-            if state.stopped {
+            if state.ending == Ending::All {
                 return;
             }
             state.wanted = false;

@@ -45,6 +45,7 @@ pub(crate) fn lobby_row() -> SessionRow {
         sent: Pos::START,
         delivered: Pos::START,
         trouble: None,
+        asked: false,
     }
 }
 
@@ -52,8 +53,13 @@ pub(crate) fn lobby_row() -> SessionRow {
 pub(crate) fn peer_row(session: u32, who: &str, mode: Mode) -> SessionRow {
     let mut key = [7; 32];
     key[..who.len()].copy_from_slice(who.as_bytes());
-    let peer =
-        Peer { name: name(who), key: Key(key), fingerprint: format!("SHA256:{who}"), trust: Trust::Pinned };
+    let peer = Peer {
+        name: name(who),
+        key: Key(key),
+        fingerprint: format!("SHA256:{who}"),
+        trust: Trust::Pinned,
+        lookalike: None,
+    };
     SessionRow { session: SessionNo(session), mode: Some(mode), peer: Some(peer), ..lobby_row() }
 }
 
@@ -74,5 +80,6 @@ pub(crate) fn entry(seq: u64, kind: EntryKind, from: &str, text: &str) -> Entry 
         at: WallMs(1_795_341_600_000),
         state: EntryState::Received,
         text: text.to_owned(),
+        imported: false,
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use proto::ids::{Mid, Seq};
-use proto::ipc::{Entry, EntryKind, Path, SessionRef, SessionRow, SessionState};
+use proto::ipc::{Entry, EntryKind, SessionRef, SessionRow, SessionState};
 
 use super::announce;
 use super::step::{Log, Step};
@@ -101,7 +101,7 @@ impl Tracked {
                 (View::of(row).ready(style), Presence::Here)
             }
             (SessionState::Connected, Presence::Away) => (announce::back(row, style), Presence::Here),
-            (SessionState::Waiting, Presence::Untold) if is_asked(row) => {
+            (SessionState::Waiting, Presence::Untold | Presence::Away) if is_asked(row) => {
                 (announce::asked(row, style), Presence::Asked)
             }
             (SessionState::Waiting, Presence::Here) => (announce::away(row, style), Presence::Away),
@@ -120,6 +120,8 @@ impl Tracked {
         style: Style,
     ) -> Option<String> {
         match entry.kind {
+            // It is older than what stands on the screen.
+            _ if entry.imported => None,
             EntryKind::Text if own.remove(&entry.mid) => None,
             EntryKind::Joined | EntryKind::Left if entry.mine => None,
             EntryKind::Text | EntryKind::Notice | EntryKind::Joined | EntryKind::Left => {
@@ -145,9 +147,9 @@ impl Tracked {
     }
 }
 
-/// Connected, but the other side's person has not said yes.
+/// Not away: the other side's person has not said yes.
 fn is_asked(row: &SessionRow) -> bool {
-    row.state == SessionState::Waiting && row.path != Path::None
+    row.state == SessionState::Waiting && row.asked
 }
 
 /// The log of a session.

@@ -7,6 +7,7 @@ use proto::name::Name;
 
 use super::app::{App, Link, Manner, Purpose};
 use super::commands::{Verb, help};
+use crate::commands::forget;
 use crate::commands::search::MAX_HITS;
 use crate::failure::Failure;
 use crate::render::{self, SESSIONS_HEAD, View};
@@ -16,6 +17,7 @@ const HISTORY: u32 = 20;
 
 impl App {
     pub(super) fn command(&mut self, verb: Verb, arg: &str) {
+        let to_forget = self.to_forget.take();
         match verb {
             Verb::Users => self.users(),
             Verb::Fork => self.fork(arg),
@@ -33,6 +35,8 @@ impl App {
             Verb::Decline => self.consent(arg, "declined", |name| Call::Decline { name }),
             Verb::Block => self.consent(arg, "blocked", |name| Call::Block { name }),
             Verb::Unblock => self.consent(arg, "no longer blocked", |name| Call::Unblock { name }),
+            Verb::Blocks => self.command_call(Call::Blocks { after: None }, Purpose::Blocks { first: true }),
+            Verb::Forget => self.forget(arg, to_forget.as_ref()),
             Verb::Verify => self.verify(arg),
             Verb::Trust => self.trust(arg),
             Verb::Whoami => self.whoami(),
@@ -119,6 +123,20 @@ impl App {
         match Name::new(name) {
             Ok(name) if ok.is_empty() => self.command_call(Call::Verify { name }, Purpose::Verify),
             Ok(name) => self.command_call(Call::Verified { name: name.clone() }, Purpose::Verified(name)),
+            Err(error) => self.fail(&format!("That is no name: {error}")),
+        }
+    }
+
+    /// Only what is said twice in a row is done: it cannot be undone.
+    fn forget(&mut self, arg: &str, to_forget: Option<&Name>) {
+        match Name::new(arg) {
+            Ok(name) if to_forget.is_some_and(|asked| asked.folded() == name.folded()) => {
+                self.command_call(Call::Forget { name: name.clone() }, Purpose::Forget(name));
+            }
+            Ok(name) => {
+                self.tell(&format!("{}; to do it, say again: \\forget {name}", forget::warning(&name)));
+                self.to_forget = Some(name);
+            }
             Err(error) => self.fail(&format!("That is no name: {error}")),
         }
     }

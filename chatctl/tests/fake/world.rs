@@ -95,6 +95,7 @@ impl World {
                 key: key(who),
                 fingerprint: format!("SHA256:{who}"),
                 trust: Trust::Pinned,
+                lookalike: None,
             }),
             state: SessionState::Connected,
             path: Path::Direct,
@@ -105,6 +106,7 @@ impl World {
             sent: Pos::START,
             delivered: Pos::START,
             trouble: None,
+            asked: false,
         };
         self.sessions.insert(number, Session { row, log: Vec::new() });
     }
@@ -159,6 +161,7 @@ impl World {
             at: WallMs(1_795_341_600_123),
             state: if own { EntryState::Queued } else { EntryState::Received },
             text: text.to_owned(),
+            imported: false,
         });
         session.row.head = seq;
         if own {
@@ -189,6 +192,11 @@ impl World {
                 .sessions
                 .iter()
                 .find(|(_, session)| session.row.peer.as_ref().is_some_and(|peer| peer.name == *name))
+                .map(|(number, _)| *number),
+            SessionRef::Key(key) => self
+                .sessions
+                .iter()
+                .find(|(_, session)| session.row.peer.as_ref().is_some_and(|peer| peer.key == *key))
                 .map(|(number, _)| *number),
         };
         found.ok_or_else(|| error(ErrorCode::NoSession, "There is no such session"))
@@ -224,7 +232,8 @@ impl World {
                     head: session.row.head,
                 }
             }
-            Call::Search { words, .. } => Reply::Found { hits: self.search(words) },
+            Call::Search { words, .. } => Reply::Found { hits: self.search(words), partial: false },
+            Call::Draft { .. } => Reply::Draft { text: None },
             Call::Cursor { reader, session } => {
                 let number = self.find(session)?;
                 let seq = self.cursors.get(&(reader.clone(), number)).copied().unwrap_or_default();
@@ -253,7 +262,7 @@ impl World {
     fn try_act(&mut self, call: Call) -> Result<Reply, Reply> {
         let own = self.daemon.as_ref().map_or(String::new(), |daemon| daemon.name.to_string());
         Ok(match call {
-            Call::Send { session, mid, text } => {
+            Call::Send { session, mid, text, .. } => {
                 let number = self.find(&session)?;
                 if self.row(number).state == SessionState::Ended {
                     return Err(error(ErrorCode::Ended, "That session has ended"));

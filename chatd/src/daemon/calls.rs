@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use super::core::cx;
 use super::looks::Looks;
+use super::setback::{NOT_DONE, NOT_SENT};
 use super::{Core, Effect, Place};
 use crate::identity::fingerprint;
 use crate::peer::{MAX_QUEUED, PeerSession};
@@ -29,37 +30,63 @@ pub(super) fn no_session(session: &SessionRef) -> CallError {
     let message = match session {
         SessionRef::Number(number) => format!("There is no session {number}, see them all with: \\ss"),
         SessionRef::Peer(name) => format!("There is no session with {name}, open one with: \\fork {name}"),
+        SessionRef::Key(key) => format!("There is no session with {}", fingerprint(key)),
     };
     CallError { code: ErrorCode::NoSession, message }
 }
 
 impl Core {
     pub(super) fn on_call(&mut self, call: Call, reply: oneshot::Sender<Reply>) -> Result<(), StoreError> {
-        let answer = match call {
-            Call::Fork { name } => return self.fork(name, reply),
-            Call::Send { session, mid, text } => self.send(&session, mid, text),
+        let begin = if matches!(call, Call::Send { .. }) { NOT_SENT } else { NOT_DONE };
+        match call {
+            Call::Fork { name } => self.fork(name, reply),
+            Call::Accept { name } => self.accept(&name, reply),
+            call => {
+                let answer = self.call(call);
+                self.reply(reply, begin, answer)
+            }
+        }
+    }
+
+    /// Does what is asked. A fork and an accept may have to wait: they do not come here.
+    pub(super) fn call(&mut self, call: Call) -> Answer {
+        match call {
+            Call::Send { session, mid, text, draft } => self.send(&session, mid, text, draft.as_ref()),
             Call::Leave { session } => self.leave(&session),
             Call::State => Ok(Ok(Reply::State(Box::new(self.changes(0))))),
             Call::Users { after } => Ok(self.users(after.as_ref())),
             Call::Mark { reader, session, seq } => self.mark(&reader, &session, seq),
             Call::Cursor { reader, session } => self.cursor(&reader, &session),
-            Call::Accept { name } => return self.accept(&name, reply),
+            Call::Draft { session } => self.draft(&session),
+            Call::KeepDraft { session, text } => self.keep_draft(&session, &text),
+            Call::DropDraft { session, text } => self.drop_draft(&session, &text),
             Call::Decline { name } => self.decline(&name),
             Call::Block { name } => self.block(&name),
             Call::Unblock { name } => self.unblock(&name),
+            Call::Blocks { after } => Ok(Ok(self.blocks(after))),
+            Call::Forget { name } => self.forget(&name),
+            Call::Peers { after } => Ok(Ok(self.peers(after))),
+            Call::Import { records } => self.import(&records),
             Call::Verified { name } => self.verified(&name),
             Call::Trust { who } => self.trust(&who),
+            Call::Suspend => {
+                self.suspend();
+                Ok(Ok(Reply::Done))
+            }
             Call::Quit => self.quit().map(|()| Ok(Reply::Done)),
             // These need no core: the client's own task answers them.
-            Call::Watch | Call::Read { .. } | Call::Search { .. } | Call::Verify { .. } | Call::Unknown => {
-                refuse(
-                    ErrorCode::Unsupported,
-                    "This chatd does not know what was asked: it is older than your chatctl. Restart it with: chatctl quit",
-                )
-            }
-        }?;
-        self.effects.push(Effect::Reply(reply, answer.unwrap_or_else(Reply::Error)));
-        Ok(())
+            Call::Watch
+            | Call::Read { .. }
+            | Call::Search { .. }
+            | Call::Verify { .. }
+            | Call::Export { .. }
+            | Call::Fork { .. }
+            | Call::Accept { .. }
+            | Call::Unknown => refuse(
+                ErrorCode::Unsupported,
+                "This chatd does not know what was asked: it is older than your chatctl. Restart it with: chatctl quit",
+            ),
+        }
     }
 
     pub(super) fn on_place(
@@ -71,20 +98,20 @@ impl Core {
         self.effects.push(Effect::Place(reply, found.ok_or_else(|| no_session(session))));
     }
 
-    pub(super) fn on_places(&mut self, reply: oneshot::Sender<Vec<Place>>) {
-        let places = self.places();
-        self.effects.push(Effect::Places(reply, places));
-    }
-
-    fn send(&mut self, session: &SessionRef, mid: Mid, text: Text) -> Answer {
+    fn send(&mut self, session: &SessionRef, mid: Mid, text: Text, draft: Option<&Text>) -> Answer {
         let Some(log) = self.find(session) else {
             return Ok(Err(no_session(session)));
         };
         let at = self.now.wall;
-        if log == LogId::LOBBY {
-            return self.post(mid, at, text);
+        let answer = match log {
+            LogId::LOBBY => self.post(mid, at, text),
+            log => self.say(log, mid, at, text),
+        }?;
+        // In the commit of the message: nobody sees both, or neither.
+        if let Some(draft) = draft.filter(|_| answer.is_ok()) {
+            self.store.drop_draft(log, draft)?;
         }
-        self.say(log, mid, at, text)
+        Ok(answer)
     }
 
     fn post(&mut self, mid: Mid, at: WallMs, text: Text) -> Answer {
@@ -144,9 +171,8 @@ impl Core {
         } else {
             self.ask_lobby(name, reply);
             return Ok(());
-        }?;
-        self.effects.push(Effect::Reply(reply, answer.unwrap_or_else(Reply::Error)));
-        Ok(())
+        };
+        self.reply(reply, NOT_DONE, answer)
     }
 
     /// Opens a session with a member. `None`: the lobby does not know the name, or is away and cannot tell; then
@@ -182,6 +208,7 @@ impl Core {
             session.release(cx);
             session.open(cx)
         })?;
+        self.pin_new(log)?;
         self.renumber()?;
         let session = self.sessions.get(&log).and_then(|session| session.log.row.number).unwrap_or_default();
         Ok(Ok(Reply::Forked { session }))

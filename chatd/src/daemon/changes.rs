@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use proto::archive::Party;
 use proto::ids::SessionNo;
 use proto::ipc::{Changes, DaemonRow, LobbyRow, SessionRow};
 use tokio::sync::oneshot;
@@ -39,6 +40,12 @@ impl Versions {
         self.greatest = self.greatest.max(row.session.0);
         self.retired.push_back((self.now + 1, row));
         self.retired_changed = true;
+    }
+
+    /// Forgets the ends that nobody was told of: they did not happen. Everything else may have changed.
+    pub(super) fn take_back(&mut self) {
+        self.retired.retain(|(at, _)| *at <= self.now);
+        self.daemon_changed = true;
     }
 }
 
@@ -135,8 +142,9 @@ fn place_of(session: &PeerSession) -> Place {
     Place {
         log: session.log.id(),
         number: session.log.row.number,
-        peer: Some(session.name().clone()),
+        peer: Some(Party { name: session.name().clone(), key: session.peer() }),
         head: session.log.head(),
         progress: session.progress(),
+        held: session.is_held(),
     }
 }

@@ -8,10 +8,12 @@ use proto::name::Name;
 use proto::peer::ByeCode;
 use tokio::sync::oneshot;
 
+use super::Core;
 use super::calls::{Answer, refuse};
 use super::core::cx;
 use super::knocks::Knocks;
-use super::{Core, Effect};
+use super::looks::Looks;
+use super::setback::NOT_DONE;
 use crate::identity::fingerprint;
 use crate::peer::PeerSession;
 use crate::store::{LogId, Store, StoreError};
@@ -42,6 +44,12 @@ impl Consent {
     /// Takes the blocks up where the store has them.
     pub(super) fn load(store: &Store) -> Result<Self, StoreError> {
         Ok(Self { blocked: store.blocks()?.into_iter().collect(), ..Self::default() })
+    }
+
+    /// Takes the blocks up once more: memory is what is on the disk.
+    pub(super) fn reload(&mut self, store: &Store) -> Result<(), StoreError> {
+        self.blocked = store.blocks()?.into_iter().collect();
+        Ok(())
     }
 }
 
@@ -79,17 +87,30 @@ impl Core {
         if stranger { session.hold(&self.store) } else { Ok(()) }
     }
 
+    /// The same for every session.
+    pub(super) fn hold_strangers(&mut self) -> Result<(), StoreError> {
+        self.sessions
+            .keys()
+            .copied()
+            .collect::<Vec<_>>()
+            .into_iter()
+            .try_for_each(|log| self.apply_consent(log))
+    }
+
     pub(super) fn requests(&self) -> impl Iterator<Item = &PeerSession> {
         self.sessions.values().filter(|session| session.is_request())
     }
 
     /// The strangers who wait, as clients see them.
     pub(super) fn request_rows(&self) -> Vec<Peer> {
+        let anybody = self.requests().next().is_some() || self.consent.knocks.iter().next().is_some();
+        let looks = if anybody { self.known_looks() } else { Looks::default() };
         let row = |key: Key, name: &Name, claim: Option<&Name>| {
             let claim = self.room.name_of(&key).or(claim);
             let known = claim.is_some_and(|claim| self.pins.against(claim, &key).is_some());
             let trust = if known { Trust::Changed } else { Trust::New };
-            Peer { name: name.clone(), key, fingerprint: fingerprint(&key), trust }
+            let lookalike = self.lookalike(&looks, key, name);
+            Peer { name: name.clone(), key, fingerprint: fingerprint(&key), trust, lookalike }
         };
         let held = self.requests().map(|session| row(session.peer(), session.name(), session.claim()));
         let knocks = self.consent.knocks.iter().map(|(key, name)| row(key, name, None));
@@ -125,9 +146,8 @@ impl Core {
                 Some(key) => return self.accept_knock(key, reply),
                 None => refuse(ErrorCode::NoPeer, format!("Nobody called {name} waits for your answer")),
             },
-        }?;
-        self.effects.push(Effect::Reply(reply, answer.unwrap_or_else(Reply::Error)));
-        Ok(())
+        };
+        self.reply(reply, NOT_DONE, answer)
     }
 
     pub(super) fn accept_log(&mut self, log: LogId) -> Answer {
@@ -189,6 +209,11 @@ impl Core {
             })?;
         }
         Ok(Ok(Reply::Done))
+    }
+
+    /// Whom the person does not want to hear of.
+    pub(super) fn blocks(&self, after: Option<Key>) -> Reply {
+        self.page_of(self.consent.blocked.iter(), after)
     }
 
     /// The person wants to hear of somebody again.

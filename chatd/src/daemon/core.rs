@@ -13,7 +13,9 @@ use super::changes::Versions;
 use super::consent::{Accept, Consent};
 use super::lobby_pin::LobbyKey;
 use super::pins::Pins;
+use super::questions::{Question, is_question};
 use super::room::Room;
+use super::setback::Pause;
 use super::{Effect, Event, Stop};
 use crate::joined::Joined;
 use crate::peer::{ConnId, Cx, Me, Now, Output, PeerSession};
@@ -65,7 +67,14 @@ pub struct Core {
     pub(super) attached: u32,
     pub(super) outputs: Vec<Output>,
     pub(super) effects: Vec<Effect>,
-    stopping: Option<(Stop, Duration)>,
+    pub(super) questions: Vec<Question>,
+    pub(super) stopping: Option<(Stop, Duration)>,
+    /// `stopping` as of the last commit.
+    pub(super) sealed: Option<(Stop, Duration)>,
+    /// Nothing can be written for now.
+    pub(super) paused: Option<Pause>,
+    /// Old entries wait to be indexed.
+    pub(super) unindexed: bool,
 }
 
 /// The parts of a core that a session's step is handed.
@@ -95,15 +104,7 @@ impl Core {
             instance: Instance(rng.random()),
             port: setup.listening.map_or(0, |addr| addr.port()),
         };
-        let mut sessions = BTreeMap::new();
-        let mut room = None;
-        for row in store.logs()? {
-            if row.id == LogId::LOBBY {
-                room = Some(Room::load(row, setup.key, &store)?);
-            } else if let Some(session) = PeerSession::load(row, setup.key, &store)? {
-                sessions.insert(session.log.id(), session);
-            }
-        }
+        let (sessions, room) = Self::load_logs(setup.key, &store)?;
         let mut store = store;
         let room = match room {
             Some(room) => room,
@@ -111,8 +112,12 @@ impl Core {
         };
         let pins = Pins::load(&store)?;
         let consent = Consent::load(&store)?;
-        store.set_meta("wished", setup.name.as_str())?;
+        // A start writes only what is new: it has to work with a full disk as well.
+        if !same_wish {
+            store.set_meta("wished", setup.name.as_str())?;
+        }
         store.commit()?;
+        let unindexed = store.has_unindexed()?;
         let mut core = Self {
             setup,
             store,
@@ -132,23 +137,62 @@ impl Core {
             attached: 0,
             outputs: Vec::new(),
             effects: Vec::new(),
+            questions: Vec::new(),
             stopping: None,
+            sealed: None,
+            paused: None,
+            unindexed,
         };
-        for log in core.sessions.keys().copied().collect::<Vec<_>>() {
-            core.apply_consent(log)?;
-        }
+        core.hold_strangers()?;
         Ok(core)
     }
 
+    /// Every session and the room, where the store has them.
+    pub(super) fn load_logs(
+        me: Key,
+        store: &Store,
+    ) -> Result<(BTreeMap<LogId, PeerSession>, Option<Room>), StoreError> {
+        let mut sessions = BTreeMap::new();
+        let mut room = None;
+        for row in store.logs()? {
+            if row.id == LogId::LOBBY {
+                room = Some(Room::load(row, me, store)?);
+            } else if let Some(session) = PeerSession::load(row, me, store)? {
+                sessions.insert(session.log.id(), session);
+            }
+        }
+        Ok((sessions, room))
+    }
+
     /// One event. Its effects gather until [`Core::commit`].
+    ///
+    /// # Errors
+    ///
+    /// Where the store fails: nothing more is to be handled before [`Core::set_back`].
     pub fn handle(&mut self, now: Now, event: Event) -> Result<(), StoreError> {
         self.now = now;
+        let conn = event.new_conn();
+        let outcome = match self.pass(event)? {
+            Some(event) => self.take(event),
+            None => Ok(()),
+        };
+        if let (Err(_), Some(conn)) = (&outcome, conn) {
+            // It may be known to nobody else.
+            self.effects.push(Effect::PeerClose(conn));
+        }
+        outcome
+    }
+
+    fn take(&mut self, event: Event) -> Result<(), StoreError> {
         match event {
+            Event::Call(call, reply) if is_question(&call) => {
+                self.questions.push(Question::Call(call, reply));
+            }
             Event::Call(call, reply) => return self.on_call(call, reply),
-            Event::Place(session, reply) => self.on_place(&session, reply),
-            Event::Places(reply) => self.on_places(reply),
-            Event::Known(name, reply) => self.on_known(&name, reply),
-            Event::Changes(since, reply) => self.on_changes(since, reply),
+            Event::Place(session, reply) => self.questions.push(Question::Place(session, reply)),
+            Event::Places(reply) => self.questions.push(Question::Places(reply)),
+            Event::Known(name, reply) => self.questions.push(Question::Known(name, reply)),
+            Event::Changes(since, reply) => self.questions.push(Question::Changes(since, reply)),
             Event::Attached => self.on_attached(self.attached + 1),
             Event::Detached => self.on_attached(self.attached.saturating_sub(1)),
             Event::PeerAccepted { conn, key, from, hello } => {
@@ -172,6 +216,22 @@ impl Core {
     /// Ends a step: deadlines, what has gathered, one commit. The effects are to be carried out now, in order.
     pub fn commit(&mut self, now: Now) -> Result<Vec<Effect>, StoreError> {
         self.now = now;
+        if !self.is_paused()? {
+            self.end_step()?;
+        }
+        let stop = self.look_for_the_end();
+        self.store.commit()?;
+        self.sealed = self.stopping;
+        if let Some(version) = self.new_version() {
+            self.effects.push(Effect::Version(version));
+        }
+        self.answer_questions()?;
+        self.effects.extend(stop.map(Effect::Stop));
+        Ok(std::mem::take(&mut self.effects))
+    }
+
+    /// Writes what has gathered.
+    fn end_step(&mut self) -> Result<(), StoreError> {
         self.rendezvous_deadlines()?;
         self.presence_deadlines()?;
         for session in self.sessions.values_mut() {
@@ -185,23 +245,35 @@ impl Core {
         self.room.finish(&mut self.store, &mut self.effects)?;
         self.renumber()?;
         self.answer_accepts();
-        self.look_for_the_end();
         if self.store.is_dirty() || self.stopping.is_some() {
-            for session in self.sessions.values_mut() {
-                session.save_lazily(&mut self.store)?;
+            let logs = self.sessions.values_mut().map(|session| &mut session.log);
+            for log in logs.chain([&mut self.room.log]) {
+                log.save_touched(&mut self.store)?;
             }
         }
-        self.store.commit()?;
-        if let Some(version) = self.new_version() {
-            self.effects.push(Effect::Version(version));
+        Ok(())
+    }
+
+    /// There is work for when nothing happens.
+    pub fn has_leisure_work(&self) -> bool {
+        self.unindexed && self.stopping.is_none() && self.paused.is_none()
+    }
+
+    /// Nothing happens: a piece of the work that can wait, a few milliseconds long. Call before [`Core::commit`].
+    pub fn work_at_leisure(&mut self) -> Result<(), StoreError> {
+        if self.has_leisure_work() {
+            self.unindexed = self.store.index_more()?;
         }
-        Ok(std::mem::take(&mut self.effects))
+        Ok(())
     }
 
     /// When [`Core::commit`] must be called even if nothing happens; `None`: never.
     pub fn deadline(&self) -> Option<Duration> {
-        let sessions = self.sessions.values().filter_map(PeerSession::deadline);
         let stop = self.stopping.map(|(_, at)| at);
+        if let Some(pause) = &self.paused {
+            return Some(stop.map_or(pause.probe_at, |at| at.min(pause.probe_at)));
+        }
+        let sessions = self.sessions.values().filter_map(PeerSession::deadline);
         sessions.chain(self.room.deadline()).chain(self.knock_deadline()).chain(stop).min()
     }
 
@@ -245,20 +317,21 @@ impl Core {
         Ok(())
     }
 
-    fn suspend(&mut self) {
+    pub(super) fn suspend(&mut self) {
         self.stopping.get_or_insert((Stop::Suspend, self.now.mono));
     }
 
-    fn look_for_the_end(&mut self) {
-        let Some((stop, at)) = self.stopping else { return };
+    /// How the daemon stops now, if it does.
+    fn look_for_the_end(&mut self) -> Option<Stop> {
+        let (stop, at) = self.stopping?;
         let flushed = self.sessions.values().all(|session| !session.is_connected() || session.is_flushed())
             && (self.room.state != LobbyState::Connected || self.room.is_flushed());
         if at > self.now.mono && !(stop == Stop::Quit && flushed) {
-            return;
+            return None;
         }
         if stop == Stop::Quit {
             self.tell_lobby(proto::lobby::ToLobby::Bye);
         }
-        self.effects.push(Effect::Stop(stop));
+        Some(stop)
     }
 }

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use proto::archive::Party;
 use proto::ids::{Key, Mid, Seq, SessionNo, WallMs};
 use proto::ipc::{Call, CallError, Changes, Reply, SessionRef};
 use proto::lobby::{FromLobby, RoomEntry, ToLobby};
@@ -87,6 +88,16 @@ pub enum Event {
     Suspend,
 }
 
+impl Event {
+    /// The connection that it brings.
+    pub(super) fn new_conn(&self) -> Option<ConnId> {
+        match self {
+            Self::PeerAccepted { conn, .. } | Self::PeerDialed { conn, .. } => Some(*conn),
+            _ => None,
+        }
+    }
+}
+
 /// Where a client's session is in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
@@ -95,11 +106,13 @@ pub struct Place {
     /// Its number; `None` once it was given back.
     pub number: Option<SessionNo>,
     /// The peer; `None` for the lobby.
-    pub peer: Option<Name>,
+    pub peer: Option<Party>,
     /// Its last entry.
     pub head: Seq,
     /// How far its own entries have come.
     pub progress: Progress,
+    /// The person has not said yes to the peer.
+    pub held: bool,
 }
 
 /// How the daemon stops.

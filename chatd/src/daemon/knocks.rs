@@ -83,6 +83,11 @@ impl Knocks {
         self.expected.contains(key)
     }
 
+    /// Whoever said yes to somebody and was not answered yet.
+    pub(super) fn take_accepts(&mut self) -> Vec<oneshot::Sender<Reply>> {
+        mem::take(&mut self.accepting).into_iter().map(|accepting| accepting.reply).collect()
+    }
+
     /// Those who have come wait by what they have sent.
     pub(super) fn came_in(&mut self, held: &BTreeSet<Key>) {
         self.waiting.retain(|key, _| !held.contains(key));

@@ -6,6 +6,7 @@ use proto::ids::Key;
 use proto::name::Name;
 
 use super::Core;
+use crate::peer::PeerSession;
 
 /// Names by what they look like.
 #[derive(Debug, Default)]
@@ -48,10 +49,13 @@ impl FromIterator<(Key, Name)> for Looks {
 }
 
 impl Core {
-    /// The names that the person knows: the own one, and those of everybody there was a private session with.
+    /// The names that the person knows: the own one, those of everybody who is pinned, and those of everybody there was
+    /// a private session with. Whoever still asks for one is not known by that.
     pub(super) fn known_looks(&self) -> Looks {
-        let sessions = self.sessions.values().map(|session| (session.peer(), session.name().clone()));
-        sessions.chain([(self.me.key, self.me.name.clone())]).collect()
+        let sessions = self.sessions.values().filter(|session| !session.is_held());
+        let sessions = sessions.map(|session| (session.peer(), session.name().clone()));
+        let pins = self.pins.all().map(|pin| (pin.key, pin.name.clone()));
+        sessions.chain(pins).chain([(self.me.key, self.me.name.clone())]).collect()
     }
 
     /// The name that a person is easily taken for. A mark stands beside the less known of the two: nobody who was
@@ -60,7 +64,8 @@ impl Core {
         if key == self.me.key {
             return None;
         }
-        let newcomer = self.find_key(&key).is_none();
+        let session = self.find_key(&key).and_then(|log| self.sessions.get(&log));
+        let newcomer = self.pins.get(&key).is_none() && session.is_none_or(PeerSession::is_held);
         let present = || self.room.presence.like(key, name).filter(|_| newcomer);
         known.like(key, name).or_else(present).cloned()
     }

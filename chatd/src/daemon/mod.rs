@@ -5,10 +5,12 @@
 //! events that wait, lets the core handle each, commits once, and only then carries out the effects: nobody ever sees
 //! what is not on the disk, and one flush serves many lines.
 
+mod archive;
 mod calls;
 mod changes;
 mod consent;
 mod core;
+mod drafts;
 mod event;
 mod knocks;
 mod lobby_link;
@@ -16,10 +18,12 @@ mod lobby_pin;
 mod looks;
 mod pins;
 mod presence;
+mod questions;
 mod rendezvous;
 mod room;
 mod run;
 mod sessions;
+mod setback;
 #[cfg(test)]
 mod tests;
 mod trust;

@@ -27,6 +27,13 @@ impl Pins {
         Ok(pins)
     }
 
+    /// Takes them up once more: memory is what is on the disk.
+    pub(super) fn reload(&mut self, store: &Store) -> Result<(), StoreError> {
+        let warned = std::mem::take(&mut self.warned);
+        *self = Self { warned, ..Self::load(store)? };
+        Ok(())
+    }
+
     fn put(&mut self, pin: PinRow) {
         if let Some(before) = self.by_key.get(&pin.key) {
             self.by_name.remove(&before.name.folded());
@@ -75,6 +82,21 @@ impl Pins {
         let pin = PinRow { key, name, verified: false, since };
         store.put_pin(&pin)?;
         self.put(pin);
+        Ok(())
+    }
+
+    /// Everybody who is known.
+    pub(super) fn all(&self) -> impl Iterator<Item = &PinRow> {
+        self.by_key.values()
+    }
+
+    /// A key is not known any more, and its name is free.
+    pub(super) fn forget(&mut self, store: &mut Store, key: &Key) -> Result<(), StoreError> {
+        if let Some(pin) = self.by_key.remove(key) {
+            self.by_name.remove(&pin.name.folded());
+            self.settled(&pin.name);
+            store.drop_pin(key)?;
+        }
         Ok(())
     }
 

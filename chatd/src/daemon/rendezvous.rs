@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use super::core::cx;
 use super::knocks::Answering;
 use super::room::{Asked, Reaching};
+use super::setback::NOT_DONE;
 use super::{Core, Effect};
 use crate::store::{LogId, StoreError};
 
@@ -116,9 +117,8 @@ impl Core {
         let Asked { name, reply, .. } = asked;
         // Whom a lobby names instead is nobody that was asked for: under another name a pin would be passed by.
         let meant = member.filter(|member| member.name.folded() == name.folded());
-        let answer = self.fork_with(&name, meant.map(|member| (member.key, member.name)))?;
-        self.effects.push(Effect::Reply(reply, answer.unwrap_or_else(Reply::Error)));
-        Ok(())
+        let answer = self.fork_with(&name, meant.map(|member| (member.key, member.name)));
+        self.reply(reply, NOT_DONE, answer)
     }
 
     /// The link is gone, and with it the answers to come. Forks wait for the next one, until their time is over.

@@ -62,7 +62,7 @@ pub(super) struct Room {
     cursor_stale: bool,
     /// Posts on their way, in order.
     flying: VecDeque<(Pos, Mid)>,
-    next_request: u64,
+    pub(super) next_request: u64,
 }
 
 impl Room {
@@ -199,7 +199,8 @@ impl Room {
                     serde_json::to_string(&cursor).map_err(|_| StoreError::Broken("place in the lobby"))?;
                 store.set_meta(CURSOR, &text)?;
             }
-            store.put_log(&self.log.row)?;
+            self.log.touch();
+            self.log.save_touched(store)?;
         }
         if self.state != LobbyState::Connected {
             return Ok(());
@@ -262,6 +263,7 @@ impl Room {
             peer: None,
             head: self.log.head(),
             progress: self.progress(),
+            held: false,
         }
     }
 
@@ -285,6 +287,7 @@ impl Room {
             sent: self.log.row.acked,
             delivered: Pos::START,
             trouble: self.trouble.clone(),
+            asked: false,
         }
     }
 }

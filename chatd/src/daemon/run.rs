@@ -1,5 +1,6 @@
 //! The core's own thread, and the carrying out of its effects.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -87,42 +88,65 @@ struct Driver {
 impl Driver {
     fn drive(&mut self) -> Result<(), StoreError> {
         let mut batch = Vec::with_capacity(BATCH);
+        let mut events = VecDeque::with_capacity(BATCH);
         loop {
-            for event in batch.drain(..) {
-                let now = now(self.started);
-                self.core.handle(now, event)?;
-            }
-            let effects = self.core.commit(now(self.started))?;
+            let effects = match self.step(&mut events) {
+                Ok(effects) => effects,
+                Err(error) => self.core.set_back(now(self.started), error)?,
+            };
             for effect in effects {
                 if self.carry_out(effect) {
                     return Ok(());
                 }
             }
-            if !self.wait(&mut batch) {
+            // After a step that failed some are left.
+            if events.is_empty() && !self.wait(&mut batch) {
                 return Ok(());
             }
+            events.extend(batch.drain(..));
         }
     }
 
-    /// Waits for events or the next deadline. `false`: nobody can send any more.
+    /// Handles events up to a commit; those behind one that failed are left.
+    fn step(&mut self, events: &mut VecDeque<Event>) -> Result<Vec<Effect>, StoreError> {
+        if events.is_empty() {
+            self.core.work_at_leisure()?;
+        }
+        while let Some(event) = events.pop_front() {
+            self.core.handle(now(self.started), event)?;
+        }
+        self.core.commit(now(self.started))
+    }
+
+    /// Waits for events or the next deadline; while there are none, works at what can wait. `false`: nobody can send any
+    /// more.
     fn wait(&mut self, batch: &mut Vec<Event>) -> bool {
+        if self.core.has_leisure_work() {
+            self.take_ready(batch);
+            // With nothing to do the next step is a piece of that work.
+            return true;
+        }
         let Some(deadline) = self.core.deadline() else {
             return self.events.blocking_recv_many(batch, BATCH) > 0;
         };
         let left = deadline.saturating_sub(self.started.elapsed());
         if left == Duration::ZERO {
             // Overdue: take what is there and look at the deadline at once.
-            while batch.len() < BATCH
-                && let Ok(event) = self.events.try_recv()
-            {
-                batch.push(event);
-            }
+            self.take_ready(batch);
             return true;
         }
         let events = &mut self.events;
         // The timer is made inside: it needs the runtime's clock.
         let waited = self.runtime.block_on(async { timeout(left, events.recv_many(batch, BATCH)).await });
         waited != Ok(0)
+    }
+
+    fn take_ready(&mut self, batch: &mut Vec<Event>) {
+        while batch.len() < BATCH
+            && let Ok(event) = self.events.try_recv()
+        {
+            batch.push(event);
+        }
     }
 
     /// `true`: the daemon stops.

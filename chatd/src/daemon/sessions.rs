@@ -35,6 +35,7 @@ impl Core {
                 let named = self.sessions.values().filter(|session| session.name().folded() == name.folded());
                 named.max_by_key(|session| (session.is_open(), session.log.id())).map(|found| found.log.id())
             }
+            SessionRef::Key(key) => self.find_key(key),
         }
     }
 
@@ -161,7 +162,11 @@ impl Core {
 
     pub(super) fn on_peer(&mut self, conn: ConnId, message: PeerMessage) -> Result<(), StoreError> {
         match self.conns.get(&conn) {
-            Some(&log) => self.with_session(log, |session, cx| session.on_message(cx, conn, message)),
+            Some(&log) => {
+                self.with_session(log, |session, cx| session.on_message(cx, conn, message))?;
+                // At once: what is said of a newcomer stands before the newcomer's first word.
+                self.pin_new(log)
+            }
             None => Ok(()), // closed by us, its last bytes were under way
         }
     }

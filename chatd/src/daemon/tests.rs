@@ -1,7 +1,8 @@
-//! The core without sockets, fed with events: who is trusted with what.
+//! The core without sockets, fed with events: who is trusted with what, and what a full disk does.
 
 mod bench;
 mod consent;
 mod knocks;
 mod pins;
 mod regressions;
+mod setback;

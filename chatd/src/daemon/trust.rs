@@ -18,13 +18,22 @@ impl Core {
             session.is_open() && !session.is_held() && self.pins.get(&session.peer()).is_none()
         };
         let new: Vec<_> = self.sessions.values().filter(new).map(|session| session.log.id()).collect();
-        for log in new {
-            let Some(session) = self.sessions.get(&log) else { continue };
-            let (key, name) = (session.peer(), session.name().clone());
-            self.pins.pin(&mut self.store, key, name, self.now.wall)?;
+        new.into_iter().try_for_each(|log| self.pin_new(log))
+    }
+
+    /// The same for one session, right after what may have opened it.
+    pub(super) fn pin_new(&mut self, log: LogId) -> Result<(), StoreError> {
+        let open = |session: &&PeerSession| session.is_open();
+        let Some(session) = self.sessions.get(&log).filter(open) else { return Ok(()) };
+        let (key, name, held) = (session.peer(), session.name().clone(), session.is_held());
+        if self.pins.get(&key).is_some() {
+            return Ok(());
+        }
+        // Also of a stranger who has to wait: it stands before the first word, whenever that is read.
+        if !self.store.has_notice(log)? {
             self.greet_newcomer(log, key)?;
         }
-        Ok(())
+        if held { Ok(()) } else { self.pins.pin(&mut self.store, key, name, self.now.wall) }
     }
 
     /// Says who is new, and whose name they come under where that is somebody else's.
@@ -38,10 +47,16 @@ impl Core {
                  posing as {claim}, or {claim} has a new machine"
             )
         });
+        let like = self.lookalike(&self.known_looks(), key, name);
+        let like = like.map(|like| {
+            format!(
+                "CAUTION: the name {name} is easily taken for {like}, who is somebody else: the keys differ"
+            )
+        });
         let text = format!(
             "{name} is new to you. Key {key_shown}  Nobody has checked it: compare codes with  \\verify {name}"
         );
-        for text in warning.into_iter().chain([text]) {
+        for text in warning.into_iter().chain(like).chain([text]) {
             self.notice(log, text)?;
         }
         Ok(())
@@ -78,8 +93,8 @@ impl Core {
         let session = log.and_then(|log| self.sessions.get(&log));
         let name = match (who, session) {
             (SessionRef::Peer(name), _) => name.clone(),
-            (SessionRef::Number(_), Some(session)) => session.name().clone(),
-            (SessionRef::Number(_), None) => return Ok(Err(no_session(who))),
+            (_, Some(session)) => session.name().clone(),
+            (_, None) => return Ok(Err(no_session(who))),
         };
         let Some(pin) = self.pins.named(&name) else {
             let message = format!("{name} is nobody you have spoken with: there is no key to compare");

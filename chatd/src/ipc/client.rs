@@ -1,12 +1,13 @@
 //! One client: its hello, its questions one after the other, and what it is told without asking.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use futures_util::{SinkExt, StreamExt};
 use interprocess::local_socket::tokio::Stream;
 use proto::frame::{Codec, FrameError};
 use proto::hello::Versions;
+use proto::ids::Seq;
 use proto::ipc::{Call, CallError, Changes, ErrorCode, Hit, Range, Reply, SessionRef, ToClient, ToDaemon};
 use proto::name::Name;
 use tokio::io::{ReadHalf, WriteHalf};
@@ -20,7 +21,7 @@ use tracing::{debug, info};
 use super::Context;
 use crate::daemon::{Event, Place, Stop};
 use crate::identity::{code, fingerprint};
-use crate::store::{LogId, Progress, StoreError};
+use crate::store::{Found, LogId, Progress, Query, Scope, StoreError};
 
 /// Answers that wait to be written. A client that does not read has its next question wait.
 const QUEUE: usize = 16;
@@ -118,6 +119,7 @@ async fn read_all(
 async fn answer(call: Call, context: &Context) -> Result<Reply, CoreGone> {
     match call {
         Call::Read { session, range, limit } => read(session, range, limit, context).await,
+        Call::Export { session, after } => export(session, after, context).await,
         Call::Search { words, limit } => search(&words, limit, context).await,
         Call::Verify { name } => verify(name, context).await,
         call => ask(context, |reply| Event::Call(call, reply)).await,
@@ -146,6 +148,15 @@ async fn read(session: SessionRef, range: Range, limit: u32, context: &Context) 
     })
 }
 
+async fn export(session: SessionRef, after: Seq, context: &Context) -> Result<Reply, CoreGone> {
+    let place = match ask(context, |reply| Event::Place(session, reply)).await? {
+        Ok(place) => place,
+        Err(error) => return Ok(Reply::Error(error)),
+    };
+    let records = context.history.records(place, after, context.me).await;
+    Ok(records.map_or_else(|error| failed(&error), |records| Reply::Records { records }))
+}
+
 async fn verify(name: Name, context: &Context) -> Result<Reply, CoreGone> {
     let known = match ask(context, |reply| Event::Known(name, reply)).await? {
         Ok(known) => known,
@@ -158,8 +169,8 @@ async fn verify(name: Name, context: &Context) -> Result<Reply, CoreGone> {
 }
 
 async fn search(words: &str, limit: u32, context: &Context) -> Result<Reply, CoreGone> {
-    let words: Vec<String> = words.split_whitespace().map(str::to_lowercase).collect();
-    if words.is_empty() || words.len() > MAX_WORDS {
+    let query = Query::new(words);
+    if query.is_empty() || query.len() > MAX_WORDS {
         let message = format!("A search takes 1 to {MAX_WORDS} words");
         return Ok(Reply::Error(CallError { code: ErrorCode::Invalid, message }));
     }
@@ -167,16 +178,26 @@ async fn search(words: &str, limit: u32, context: &Context) -> Result<Reply, Cor
     let places: HashMap<LogId, Place> = places.into_iter().map(|place| (place.log, place)).collect();
     let progress: HashMap<LogId, Progress> =
         places.values().map(|place| (place.log, place.progress)).collect();
-    let progress = move |log| progress.get(&log).copied().unwrap_or_default();
-    let found = context.history.search(words, limit, context.me, progress).await;
-    Ok(match found {
-        Ok(found) => {
+    let held = places.values().filter(|place| place.held).map(|place| place.log);
+    let held: HashSet<LogId> = held.collect();
+    let scope = Scope {
+        limit,
+        me: context.me,
+        progress: move |log| progress.get(&log).copied().unwrap_or_default(),
+        skip: move |log| held.contains(&log),
+    };
+    Ok(match context.history.search(query, scope).await {
+        Ok(Found { hits, partial }) => {
             let hit = |(log, entry)| {
                 let place = places.get(&log);
                 let session = place.and_then(|place| place.number);
-                Hit { session, peer: place.and_then(|place| place.peer.clone()), entry }
+                Hit {
+                    session,
+                    peer: place.and_then(|place| place.peer.as_ref()).map(|peer| peer.name.clone()),
+                    entry,
+                }
             };
-            Reply::Found { hits: found.into_iter().map(hit).collect() }
+            Reply::Found { hits: hits.into_iter().map(hit).collect(), partial }
         }
         Err(error) => failed(&error),
     })

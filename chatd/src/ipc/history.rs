@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use proto::ids::Key;
+use proto::archive::Record;
+use proto::ids::{Key, Seq};
 use proto::ipc::{Entry, Range};
 use tokio::task::spawn_blocking;
 
-use crate::store::{LogId, Progress, Reader, StoreError};
+use crate::daemon::Place;
+use crate::store::{Found, LogId, Progress, Query, Reader, Scope, StoreError};
 
 /// Connections that are kept for the next page.
 const KEEP: usize = 4;
@@ -37,15 +39,19 @@ impl History {
         self.with(move |reader| reader.page(log, range, limit, &me, progress)).await
     }
 
+    /// One page of a log with all that an import needs; see [`Reader::records`].
+    pub async fn records(&self, place: Place, after: Seq, me: Key) -> Result<Vec<Record>, StoreError> {
+        let Place { log, peer, progress, .. } = place;
+        self.with(move |reader| reader.records(log, peer.as_ref(), after, &me, progress)).await
+    }
+
     /// Messages that hold all the words; see [`Reader::search`].
-    pub async fn search(
-        &self,
-        words: Vec<String>,
-        limit: u32,
-        me: Key,
-        progress: impl Fn(LogId) -> Progress + Send + 'static,
-    ) -> Result<Vec<(LogId, Entry)>, StoreError> {
-        self.with(move |reader| reader.search(&words, limit, &me, progress)).await
+    pub async fn search<P, S>(&self, query: Query, scope: Scope<P, S>) -> Result<Found, StoreError>
+    where
+        P: Fn(LogId) -> Progress + Send + 'static,
+        S: Fn(LogId) -> bool + Send + 'static,
+    {
+        self.with(move |reader| reader.search(&query, &scope)).await
     }
 
     async fn with<T: Send + 'static>(

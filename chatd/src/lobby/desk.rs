@@ -37,6 +37,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(super) enum Order {
     /// Make an invitation.
     Invite { uses: u32, expires: Option<WallMs> },
+    /// Say which invitations are open.
+    Invitations,
+    /// Let nobody in by an invitation any more.
+    Revoke { id: String },
     /// End somebody's link.
     Kick { whom: String },
     /// Let nobody in with that key or from that address.
@@ -131,6 +135,8 @@ pub(super) async fn carry_out(hub: &Hub, order: Order) -> Answer {
                 Err(error) => Answer::Failed { reason: error.to_string() },
             }
         }
+        Order::Invitations => Answer::Told { lines: hub.invitations() },
+        Order::Revoke { id } => told(hub.revoke(&id)),
         Order::Kick { whom } => told(hub.kick(&whom)),
         Order::Ban { whom, until, with_address } => told(hub.forbid(Kind::Ban, &whom, until, with_address)),
         Order::Unban { whom } => told(hub.allow(Kind::Ban, &whom)),

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
+use data_encoding::HEXLOWER;
 use proto::ids::{Key, WallMs};
 use proto::invitation::Token;
 use ring::digest::{SHA256, digest};
@@ -18,6 +19,9 @@ const MAX_INVITATIONS: usize = 1_024;
 /// Most keys that were let in by invitations and stay so.
 const MAX_GUESTS: usize = 65_536;
 
+/// Bytes of its hash that an operator calls an invitation by.
+const ID_BYTES: usize = 4;
+
 /// What is kept of a token: its SHA-256. A token has 128 random bits, so no slow hash is needed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct TokenHash(pub(super) [u8; 32]);
@@ -27,6 +31,11 @@ impl TokenHash {
         let mut hash = [0; 32];
         hash.copy_from_slice(digest(&SHA256, &token.0).as_ref());
         Self(hash)
+    }
+
+    /// By which an operator calls the invitation. It opens nothing.
+    pub(super) fn id(&self) -> String {
+        HEXLOWER.encode(&self.0[..ID_BYTES])
     }
 }
 
@@ -49,6 +58,17 @@ pub(super) struct Pass {
 #[derive(Debug, thiserror::Error)]
 #[error("there are {MAX_INVITATIONS} open invitations already: wait until some are used or expire")]
 pub(super) struct TooMany;
+
+/// Why no invitation was revoked.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unrevoked {
+    /// None is called that.
+    #[error("there is no invitation {0}, see: lobbyd invitations")]
+    Unknown(String),
+    /// Two are, which takes a long time to happen.
+    #[error("there are several invitations {0}: wait until one expires")]
+    Ambiguous(String),
+}
 
 /// Why a key may come in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,6 +151,27 @@ impl Doors {
         Ok(())
     }
 
+    /// The invitations that still let somebody in, those that end first before the others.
+    pub(super) fn open_passes(&self, now: WallMs) -> Vec<(TokenHash, Pass)> {
+        let open = |pass: &Pass| pass.uses > 0 && pass.expires.is_none_or(|expires| expires > now);
+        let mut passes: Vec<_> =
+            self.passes.iter().filter(|(_, pass)| open(pass)).map(|(hash, pass)| (*hash, *pass)).collect();
+        passes.sort_by_key(|(hash, pass)| (pass.expires.is_none(), pass.expires, hash.0));
+        passes
+    }
+
+    /// An invitation lets nobody in any more. Whom it let in stays let in.
+    pub(super) fn revoke(&mut self, id: &str) -> Result<(), Unrevoked> {
+        let mut meant = self.passes.keys().filter(|hash| hash.id().eq_ignore_ascii_case(id)).copied();
+        let hash = meant.next().ok_or_else(|| Unrevoked::Unknown(id.to_owned()))?;
+        if meant.next().is_some() {
+            return Err(Unrevoked::Ambiguous(id.to_owned()));
+        }
+        self.passes.remove(&hash);
+        self.changes.push((RowId::Invitation(hash), None));
+        Ok(())
+    }
+
     /// The rows that have changed since the last call.
     pub(super) fn take_changes(&mut self) -> Vec<RowChange> {
         std::mem::take(&mut self.changes)
@@ -176,6 +217,22 @@ mod tests {
         let later = |n| doors.admit(Key([n; 32]), Some(&OURS), WallMs(1_001));
         assert_eq!(later(2), Err(Refusal::ExpiredInvitation));
         assert_eq!(later(1), Ok(Admission::Free));
+    }
+
+    #[test]
+    fn a_revoked_invitation_lets_nobody_in_and_its_guests_stay() {
+        let mut doors = doors(9, None);
+        doors.invite(&Token([2; 16]), Pass { uses: 0, expires: None }, NOW).expect("invites");
+        assert!(enter(&mut doors, 1, Some(&OURS)).is_ok());
+        let open = doors.open_passes(NOW);
+        assert_eq!(open.len(), 1, "a used one is not listed");
+        let id = open[0].0.id();
+        assert_eq!(doors.revoke("00"), Err(Unrevoked::Unknown("00".to_owned())));
+        doors.take_changes();
+        assert_eq!(doors.revoke(&id.to_uppercase()), Ok(()));
+        assert_eq!(doors.take_changes(), [(RowId::Invitation(TokenHash::of(&OURS)), None)]);
+        assert_eq!(enter(&mut doors, 2, Some(&OURS)), Err(Refusal::UnknownInvitation));
+        assert_eq!(enter(&mut doors, 1, None), Ok(Admission::Free));
     }
 
     #[test]

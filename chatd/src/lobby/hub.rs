@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::config::LobbyConfig;
-use super::doors::{Doors, Pass, TooMany};
+use super::doors::{Doors, Pass, TokenHash, TooMany};
 use super::keep::{Kept, Ledger};
 use super::rendezvous::Rendezvous;
 use super::room::{Batch, Cut, Entered, Outcome, Post, Reader, Room};
@@ -138,7 +138,12 @@ impl Hub {
         let mut state = self.state();
         state.doors.invite(token, pass, wall())?;
         self.keep(&mut state);
-        self.ledger.put_down(format!("invite for {} keys", pass.uses));
+        self.ledger.put_down(format!(
+            "invite {} for {} keys{}",
+            TokenHash::of(token).id(),
+            pass.uses,
+            orders::until(pass.expires)
+        ));
         Ok(())
     }
 

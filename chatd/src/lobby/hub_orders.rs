@@ -10,6 +10,7 @@ use proto::name::Name;
 
 use super::{Hub, State, wall};
 use crate::identity::fingerprint;
+use crate::lobby::doors::{Pass, TokenHash};
 use crate::lobby::room::Cut;
 use crate::lobby::wards::{Kind, Rule, Subject};
 
@@ -31,6 +32,9 @@ pub(in crate::lobby) enum OrderError {
     /// There was nothing to take back.
     #[error("there is no such {0} on {1}")]
     NoRule(&'static str, String),
+    /// No invitation is called that.
+    #[error(transparent)]
+    Unrevoked(#[from] crate::lobby::doors::Unrevoked),
     /// No room for more.
     #[error(transparent)]
     TooMany(#[from] crate::lobby::wards::TooMany),
@@ -110,12 +114,23 @@ impl Hub {
         let mut present: Vec<String> = state.room.roster().everybody().iter().map(here).collect();
         present.sort();
         lines.append(&mut present);
-        let more = lines.len().saturating_sub(MAX_LINES);
-        if more > 0 {
-            lines.truncate(MAX_LINES);
-            lines.push(format!("and {more} more"));
-        }
-        lines
+        bounded(lines)
+    }
+
+    /// The invitations that still let somebody in, one line each.
+    pub(in crate::lobby) fn invitations(&self) -> Vec<String> {
+        let passes = self.state().doors.open_passes(wall());
+        let line = |(hash, pass): (TokenHash, Pass)| {
+            format!("{} for {} more{}", hash.id(), pass.uses, until(pass.expires))
+        };
+        bounded(passes.into_iter().map(line).collect())
+    }
+
+    /// An invitation lets nobody in any more.
+    pub(in crate::lobby) fn revoke(&self, id: &str) -> Result<Vec<String>, OrderError> {
+        let mut state = self.state();
+        state.doors.revoke(id)?;
+        Ok(self.settle(state, format!("revoke {}", id.to_ascii_lowercase())))
     }
 
     fn remove_all(&self, state: &mut State, subject: Subject) {
@@ -186,7 +201,17 @@ fn named(state: &State, subject: Subject) -> String {
     format!("{name} {} {key}", fingerprint(&key))
 }
 
-fn until(end: Option<WallMs>) -> String {
+/// As many lines as fit into an answer.
+fn bounded(mut lines: Vec<String>) -> Vec<String> {
+    let more = lines.len().saturating_sub(MAX_LINES);
+    if more > 0 {
+        lines.truncate(MAX_LINES);
+        lines.push(format!("and {more} more"));
+    }
+    lines
+}
+
+pub(super) fn until(end: Option<WallMs>) -> String {
     let time = end.and_then(|end| Timestamp::from_millisecond(i64::try_from(end.0).ok()?).ok());
     time.map_or(String::new(), |time| format!(" until {time:.0}"))
 }

@@ -31,6 +31,7 @@ impl PeerSession {
                 key: self.peer,
                 fingerprint: fingerprint(&self.peer),
                 trust,
+                lookalike: None,
             }),
             state,
             path: if connected { Path::Direct } else { Path::None },
@@ -41,6 +42,7 @@ impl PeerSession {
             sent: self.sent_to(),
             delivered: row.acked,
             trouble,
+            asked: state == SessionState::Waiting && self.consent.asked,
         })
     }
 }

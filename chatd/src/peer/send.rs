@@ -173,8 +173,8 @@ impl PeerSession {
     fn acked_to(&mut self, pos: Pos) {
         if pos > self.log.row.acked {
             self.log.row.acked = pos;
-            self.log.changed = true;
-            self.row_stale = true;
+            // Losing it costs a retransmission that the other side drops.
+            self.log.touch();
         }
     }
 

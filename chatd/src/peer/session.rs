@@ -56,7 +56,6 @@ pub struct PeerSession {
     pub(super) seen_dial: u64,
     /// A connection on which an acknowledgement is due.
     pub(super) ack_due: Option<ConnId>,
-    pub(super) row_stale: bool,
     pub(super) instances: Instances,
     retry: Backoff,
     retry_at: Duration,
@@ -90,7 +89,6 @@ impl PeerSession {
             hello_no: 0,
             seen_dial: 0,
             ack_due: None,
-            row_stale: false,
             retry: Backoff::new(RETRY_BASE, RETRY_CAP),
             instances: Instances::default(),
             retry_at: Duration::ZERO,
@@ -359,15 +357,6 @@ impl PeerSession {
         self.acknowledge(cx);
         self.pump(cx)?;
         self.close_when_done(cx);
-        Ok(())
-    }
-
-    /// Writes what may be written late: losing it costs a retransmission that the other side drops.
-    pub fn save_lazily(&mut self, store: &mut Store) -> Result<(), StoreError> {
-        if self.row_stale {
-            self.row_stale = false;
-            store.put_log(&self.log.row)?;
-        }
         Ok(())
     }
 

@@ -182,7 +182,7 @@ impl World {
         let dirty = self.hosts[host].store.is_dirty();
         let Host { session, store, .. } = &mut self.hosts[host];
         if dirty {
-            session.save_lazily(store).expect("saves");
+            session.log.save_touched(store).expect("saves");
         }
         store.commit().expect("commits");
         for output in std::mem::take(&mut self.hosts[host].outputs) {

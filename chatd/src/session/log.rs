@@ -1,5 +1,6 @@
 //! One log in memory: the durable row, where its ends are, and what the person has read of it.
 
+use proto::archive::Record;
 use proto::ids::{Chain, Key, Mid, Pos, Seq, WallMs};
 use proto::ipc::{EntryKind, Reader};
 
@@ -17,21 +18,25 @@ pub struct Log {
     head: Seq,
     out: (Pos, Chain),
     read: Seq,
-    unread: u64,
+    /// The row has changed in a way that may be written late, but not after the next commit of anything else.
+    stale: bool,
 }
 
 impl Log {
     /// Takes up a log where the store has it.
-    pub fn load(row: LogRow, me: Key, store: &Store) -> Result<Self, StoreError> {
+    pub fn load(mut row: LogRow, me: Key, store: &Store) -> Result<Self, StoreError> {
         let read = store.cursor(&Reader::Person, row.id)?;
         let start = chain::start(&me, &row.peer.as_ref().map_or(Key([0; Key::LEN]), |(key, _)| *key));
+        let head = store.head(row.id)?;
+        row.unread += store.count_others(row.id, row.counted.max(read), head, &me)?;
+        row.counted = head;
         Ok(Self {
             changed: true,
             me,
-            head: store.head(row.id)?,
+            head,
             out: store.out_head(row.id)?.unwrap_or((Pos::START, start)),
             read,
-            unread: store.unread(row.id, read, &me)?,
+            stale: false,
             row,
         })
     }
@@ -58,13 +63,25 @@ impl Log {
 
     /// Messages of others after the read mark.
     pub fn unread(&self) -> u64 {
-        self.unread
+        self.row.unread
     }
 
     /// Writes the row.
     pub fn save(&mut self, store: &mut Store) -> Result<(), StoreError> {
         self.changed = true;
+        self.stale = false;
         store.put_log(&self.row)
+    }
+
+    /// The row is to be written with whatever is committed next.
+    pub fn touch(&mut self) {
+        self.changed = true;
+        self.stale = true;
+    }
+
+    /// Writes a row that was touched. Call before each commit of anything.
+    pub fn save_touched(&mut self, store: &mut Store) -> Result<(), StoreError> {
+        if std::mem::take(&mut self.stale) { store.put_log(&self.row) } else { Ok(()) }
     }
 
     /// Appends one of my own entries, and gives it a place in my list.
@@ -83,9 +100,22 @@ impl Log {
         let seq = self.push(store, entry)?;
         let mine = matches!(&entry.author, Author::Person(key, _) if *key == self.me);
         if entry.kind == EntryKind::Text && !mine {
-            self.unread += 1;
+            self.row.unread += 1;
+            self.stale = true;
         }
         Ok(seq)
+    }
+
+    /// Appends an entry of another database, which is no news. Whoever had read everything, has still.
+    pub fn append_imported(&mut self, store: &mut Store, record: &Record) -> Result<(), StoreError> {
+        let seq = self.head.next();
+        store.append_imported(self.row.id, seq, record)?;
+        let all_read = self.read == self.head;
+        self.head = seq;
+        self.row.counted = seq;
+        self.stale = true;
+        self.changed = true;
+        if all_read { self.mark(store, &Reader::Person, seq) } else { Ok(()) }
     }
 
     /// Appends a line of the daemon itself.
@@ -105,6 +135,7 @@ impl Log {
         let seq = self.head.next();
         store.append(self.row.id, seq, entry)?;
         self.head = seq;
+        self.row.counted = seq;
         self.changed = true;
         Ok(seq)
     }
@@ -115,12 +146,21 @@ impl Log {
         match reader {
             Reader::Person if seq <= self.read => return Ok(()),
             Reader::Person => {
+                self.row.unread = self.unread_after(store, seq)?;
                 self.read = seq;
-                self.unread = store.unread(self.row.id, seq, &self.me)?;
-                self.changed = true;
+                self.touch();
             }
             Reader::Named(_) => {}
         }
         store.mark(reader, self.row.id, seq)
+    }
+
+    /// What is unread once the person has read up to `seq`, counted on the shorter side of it.
+    fn unread_after(&self, store: &Store, seq: Seq) -> Result<u64, StoreError> {
+        if seq.0 - self.read.0 < self.head.0 - seq.0 {
+            let read = store.count_others(self.row.id, self.read, seq, &self.me)?;
+            return Ok(self.row.unread.saturating_sub(read));
+        }
+        store.count_others(self.row.id, seq, self.head, &self.me)
     }
 }

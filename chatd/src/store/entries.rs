@@ -106,21 +106,27 @@ impl Store {
             entry.text,
             entry.seen.map(|pos| pos.0),
         ])?;
-        Ok(())
+        if entry.kind == EntryKind::Text {
+            Self::index(db, db.last_insert_rowid(), &entry.text)
+        } else {
+            Ok(())
+        }
     }
 
-    /// Messages of others after `seq`: what is unread.
-    pub fn unread(&self, log: LogId, seq: Seq, me: &Key) -> Result<u64, StoreError> {
+    /// Messages of others after one entry and up to another.
+    pub fn count_others(&self, log: LogId, after: Seq, last: Seq, me: &Key) -> Result<u64, StoreError> {
         let mut query = self.db.prepare_cached(
-            "SELECT count(*) FROM entry WHERE log = ?1 AND seq > ?2 AND kind = 'text' AND author <> ?3",
+            "SELECT count(*) FROM entry
+             WHERE log = ?1 AND seq > ?2 AND seq <= ?3 AND kind = 'text' AND author <> ?4 AND imported IS NULL",
         )?;
-        Ok(query.query_row(params![log.0, seq.0, me.0], |row| row.get(0))?)
+        Ok(query.query_row(params![log.0, after.0, last.0, me.0], |row| row.get(0))?)
     }
 
-    /// How many entries of an author are in a log, and how many bytes of text they hold.
+    /// How many entries of an author came into a log, and how many bytes of text they hold.
     pub fn weight(&self, log: LogId, author: &Key) -> Result<(u64, usize), StoreError> {
         let mut query = self.db.prepare_cached(
-            "SELECT count(*), coalesce(sum(length(CAST(text AS BLOB))), 0) FROM entry WHERE log = ?1 AND author = ?2",
+            "SELECT count(*), coalesce(sum(length(CAST(text AS BLOB))), 0) FROM entry
+             WHERE log = ?1 AND author = ?2 AND imported IS NULL",
         )?;
         let (entries, bytes): (u64, u64) =
             query.query_row(params![log.0, author.0], |row| Ok((row.get(0)?, row.get(1)?)))?;

@@ -43,6 +43,10 @@ pub struct LogRow {
     pub last_dialed: u64,
     /// Where the peer was reached, best first.
     pub addrs: Vec<SocketAddr>,
+    /// Messages of others that the person has not read, among the entries up to `counted`.
+    pub unread: u64,
+    /// See `unread`.
+    pub counted: Seq,
 }
 
 impl LogRow {
@@ -60,6 +64,8 @@ impl LogRow {
             in_epoch: None,
             last_dialed: 0,
             addrs: Vec::new(),
+            unread: 0,
+            counted: Seq::START,
         }
     }
 
@@ -94,6 +100,8 @@ impl LogRow {
             last_dialed: row.get("last_dialed")?,
             addrs: serde_json::from_str(&row.get::<_, String>("addrs")?)
                 .map_err(|_| StoreError::Broken("list of addresses"))?,
+            unread: row.get("unread")?,
+            counted: Seq(row.get("counted")?),
         })
     }
 }
@@ -126,8 +134,8 @@ impl Store {
         let db = self.write()?;
         let mut statement = db.prepare_cached(
             "INSERT OR REPLACE INTO log (id, number, peer, name, mode, my_open, their_open, epoch_n, epoch_r, acked,
-                in_epoch_n, in_epoch_r, last_dialed, addrs)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                in_epoch_n, in_epoch_r, last_dialed, addrs, unread, counted)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
         )?;
         statement.execute(params![
             log.id.0,
@@ -144,6 +152,8 @@ impl Store {
             log.in_epoch.map(|epoch| epoch.r.0),
             log.last_dialed,
             serde_json::to_string(&log.addrs).map_err(|_| StoreError::Broken("list of addresses"))?,
+            log.unread,
+            log.counted.0,
         ])?;
         Ok(())
     }
@@ -155,14 +165,24 @@ impl Store {
         Ok(query.query_row([log.0], |row| row.get(0))?)
     }
 
+    /// The daemon has noted something in a log.
+    pub fn has_notice(&self, log: LogId) -> Result<bool, StoreError> {
+        let mut query = self.db.prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM entry WHERE log = ?1 AND kind = 'notice' AND imported IS NULL)",
+        )?;
+        Ok(query.query_row([log.0], |row| row.get(0))?)
+    }
+
     /// Forgets a log and all that hangs on it.
     pub fn drop_log(&mut self, log: LogId) -> Result<(), StoreError> {
         let db = self.write()?;
+        Self::forget_words(db, log)?;
         for statement in [
             "DELETE FROM entry WHERE log = ?1",
             "DELETE FROM out WHERE log = ?1",
             "DELETE FROM in_pos WHERE log = ?1",
             "DELETE FROM cursor WHERE log = ?1",
+            "DELETE FROM draft WHERE log = ?1",
             "DELETE FROM log WHERE id = ?1",
         ] {
             db.prepare_cached(statement)?.execute([log.0])?;

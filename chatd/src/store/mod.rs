@@ -5,17 +5,24 @@
 //! are to see (a reply, a frame, an acknowledgement) waits until then. Clients' pages come from read-only
 //! connections ([`Reader`]), which see only what was committed.
 //!
-//! A failed flush is not repaired here: the daemon stops and starts again from what is on the disk.
+//! A failed flush is not repaired here: the daemon stops and starts again from what is on the disk. A full disk is no
+//! such failure: see [`StoreError::setback`].
 
+mod archive;
+mod backup;
 mod blocks;
+mod drafts;
 mod entries;
+mod errors;
 mod logs;
 mod pins;
 mod positions;
 mod reader;
 mod schema;
+mod search;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,37 +30,15 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension};
 
 pub use entries::{Author, NewEntry};
+pub use errors::{Setback, StoreError};
 pub use logs::{LogId, LogRow};
 pub use pins::PinRow;
 pub use positions::{InRow, OutRow};
 pub use reader::{Progress, Reader};
 pub use schema::SCHEMA;
 pub(crate) use schema::check_sqlite;
-
-/// Why the database could not be used.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// A later version of the program wrote it.
-    #[error("the database has version {found}, this program knows up to {known}: update the program")]
-    Newer {
-        /// What is in the file.
-        found: i64,
-        /// What this build knows.
-        known: i64,
-    },
-    /// The linked SQLite has a bug that can corrupt the database.
-    #[error("SQLite {version} can corrupt its files; build with 3.51.3 or later")]
-    Sqlite {
-        /// What is linked.
-        version: String,
-    },
-    /// SQLite failed.
-    #[error("the database failed: {0}")]
-    Db(#[from] rusqlite::Error),
-    /// A row holds what no version of the program writes.
-    #[error("the database holds a broken {0}")]
-    Broken(&'static str),
-}
+pub use search::{Found, Scope};
+pub use words::Query;
 
 /// How long a reader waits for a checkpoint, and a second writer for the first to go.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -63,6 +48,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Store {
     db: Connection,
     path: Option<PathBuf>,
+    /// Writes and commits that go well before the disk is full.
+    #[cfg(test)]
+    pub(crate) room: Option<u32>,
 }
 
 impl Store {
@@ -70,12 +58,17 @@ impl Store {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let mut db = Connection::open(path)?;
         db.busy_timeout(BUSY_TIMEOUT)?;
+        // Before anything is written, the form of the journal included: a file that is not for us stays as it is.
+        let found = schema::found(&db)?;
+        if (1..SCHEMA).contains(&found) {
+            backup::keep(&db, path, found)?;
+        }
         db.pragma_update(None, "journal_mode", "WAL")?;
         // NORMAL may roll commits back after a power cut; a line that was accepted must stay.
         db.pragma_update(None, "synchronous", "FULL")?;
         db.set_prepared_statement_cache_capacity(64);
         schema::migrate(&mut db)?;
-        Ok(Self { db, path: Some(path.to_owned()) })
+        Ok(Self::new(db, Some(path.to_owned())))
     }
 
     /// A database in memory, for tests and simulation.
@@ -83,7 +76,33 @@ impl Store {
         let mut db = Connection::open_in_memory()?;
         db.set_prepared_statement_cache_capacity(64);
         schema::migrate(&mut db)?;
-        Ok(Self { db, path: None })
+        Ok(Self::new(db, None))
+    }
+
+    fn new(db: Connection, path: Option<PathBuf>) -> Self {
+        Self {
+            db,
+            path,
+            #[cfg(test)]
+            room: None,
+        }
+    }
+
+    /// Fills the disk when its time has come.
+    #[cfg(test)]
+    fn use_room(&mut self) -> Result<(), StoreError> {
+        match &mut self.room {
+            Some(0) => Err(rusqlite::Error::SqliteFailure(
+                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL),
+                Some("database or disk is full".to_owned()),
+            )
+            .into()),
+            Some(room) => {
+                *room -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
     }
 
     /// A copy of what is committed, in memory: what a backup holds. For simulation.
@@ -91,7 +110,7 @@ impl Store {
     pub(crate) fn copy(&self) -> Result<Self, StoreError> {
         let mut db = Connection::open_in_memory()?;
         rusqlite::backup::Backup::new(&self.db, &mut db)?.step(-1)?;
-        Ok(Self { db, path: None })
+        Ok(Self::new(db, None))
     }
 
     /// A reader of the same database; `None` for one in memory.
@@ -101,6 +120,8 @@ impl Store {
 
     /// The connection, with a transaction open.
     fn write(&mut self) -> Result<&Connection, StoreError> {
+        #[cfg(test)]
+        self.use_room()?;
         if self.db.is_autocommit() {
             self.db.execute_batch("BEGIN IMMEDIATE")?;
         }
@@ -110,6 +131,8 @@ impl Store {
     /// Makes everything written since the last commit durable, with one flush; nothing to do is no work.
     pub fn commit(&mut self) -> Result<(), StoreError> {
         if !self.db.is_autocommit() {
+            #[cfg(test)]
+            self.use_room()?;
             self.db.execute_batch("COMMIT")?;
         }
         Ok(())
@@ -120,12 +143,29 @@ impl Store {
         !self.db.is_autocommit()
     }
 
-    /// Forgets everything written since the last commit: what a crash does. For simulation.
+    /// Forgets everything written since the last commit.
     pub fn roll_back(&mut self) -> Result<(), StoreError> {
         if !self.db.is_autocommit() {
             self.db.execute_batch("ROLLBACK")?;
         }
         Ok(())
+    }
+
+    /// Writes 1 MiB and takes it away again, to see whether there is room.
+    pub fn probe(&mut self) -> Result<(), StoreError> {
+        let outcome = self.write_and_remove(1 << 20);
+        if outcome.is_err() {
+            self.roll_back()?;
+        }
+        outcome
+    }
+
+    fn write_and_remove(&mut self, bytes: i32) -> Result<(), StoreError> {
+        self.write()?
+            .execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('probe', zeroblob(?1))", [bytes])?;
+        self.commit()?;
+        self.write()?.execute("DELETE FROM meta WHERE key = 'probe'", [])?;
+        self.commit()
     }
 
     /// A named value of the daemon; `None` where it was never set.

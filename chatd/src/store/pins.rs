@@ -56,4 +56,10 @@ impl Store {
             .execute(params![pin.key.0, pin.name.as_str(), trust, pin.since.0])?;
         Ok(())
     }
+    /// Forgets a pin.
+    pub fn drop_pin(&mut self, key: &Key) -> Result<(), StoreError> {
+        let db = self.write()?;
+        db.prepare_cached("DELETE FROM pin WHERE key = ?1")?.execute([key.0])?;
+        Ok(())
+    }
 }

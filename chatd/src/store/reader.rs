@@ -6,8 +6,9 @@ use proto::ids::{Key, Pos, Seq, WallMs};
 use proto::ipc::{Entry, EntryState, Range};
 use proto::limits::{PAGE_BYTES, PAGE_ENTRIES};
 use proto::name::Name;
-use rusqlite::{Connection, OpenFlags, Row, Statement, params};
+use rusqlite::{Connection, OpenFlags, Row, params};
 
+use super::archive::state_of;
 use super::entries::kind_of;
 use super::positions::to_mid;
 use super::{BUSY_TIMEOUT, LogId, StoreError};
@@ -24,15 +25,15 @@ pub struct Progress {
 /// A read-only connection.
 #[derive(Debug)]
 pub struct Reader {
-    db: Connection,
+    pub(super) db: Connection,
 }
 
-const COLUMNS: &str =
+pub(super) const COLUMNS: &str =
     "entry.log, entry.seq, entry.kind, entry.name, entry.author, entry.mid, out.pos, entry.at,
-    entry.text FROM entry LEFT JOIN out ON out.log = entry.log AND out.seq = entry.seq";
+    entry.text, entry.imported FROM entry LEFT JOIN out ON out.log = entry.log AND out.seq = entry.seq";
 
-/// Most rows that one search looks at, so that it ends in bounded time.
-const SEARCH_ROWS: u32 = 1_000_000;
+/// The text among [`COLUMNS`].
+pub(super) const TEXT: usize = 8;
 
 impl Reader {
     /// Opens the database at `path`.
@@ -78,41 +79,13 @@ impl Reader {
         }
         Ok(entries)
     }
-
-    /// Messages that hold all of `words` (in lower case), newest first.
-    pub fn search(
-        &self,
-        words: &[String],
-        limit: u32,
-        me: &Key,
-        progress: impl Fn(LogId) -> Progress,
-    ) -> Result<Vec<(LogId, Entry)>, StoreError> {
-        let mut query: Statement<'_> = self.db.prepare(&format!(
-            "SELECT {COLUMNS} WHERE entry.kind = 'text' ORDER BY entry.id DESC LIMIT {SEARCH_ROWS}"
-        ))?;
-        let mut rows = query.query([])?;
-        let mut hits = Vec::new();
-        let mut bytes = 0;
-        while let Some(row) = rows.next()? {
-            let text = row.get_ref(8)?.as_str().map_err(rusqlite::Error::from)?.to_lowercase();
-            if !words.iter().all(|word| text.contains(word.as_str())) {
-                continue;
-            }
-            bytes += text.len();
-            if hits.len() >= PAGE_ENTRIES.min(limit as usize) || (bytes > PAGE_BYTES && !hits.is_empty()) {
-                break;
-            }
-            let log = LogId(row.get(0)?);
-            hits.push(to_entry(row, me, progress(log))?);
-        }
-        Ok(hits)
-    }
 }
 
-fn to_entry(row: &Row<'_>, me: &Key, progress: Progress) -> Result<(LogId, Entry), StoreError> {
+pub(super) fn to_entry(row: &Row<'_>, me: &Key, progress: Progress) -> Result<(LogId, Entry), StoreError> {
     let name: Option<String> = row.get(3)?;
     let author: Vec<u8> = row.get(4)?;
-    let pos = row.get::<_, Option<u64>>(6)?.map(Pos);
+    let pos = row.get::<_, Option<u64>>(6)?;
+    let imported: Option<String> = row.get(9)?;
     let entry = Entry {
         seq: Seq(row.get(1)?),
         kind: kind_of(row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?)?,
@@ -120,12 +93,25 @@ fn to_entry(row: &Row<'_>, me: &Key, progress: Progress) -> Result<(LogId, Entry
         from: name.and_then(|name| Name::new(name).ok()),
         mine: author == me.0,
         mid: to_mid(&row.get::<_, Vec<u8>>(5)?)?,
-        pos,
+        pos: pos.map(Pos),
         at: WallMs(row.get(7)?),
-        state: pos.map_or(EntryState::Received, |pos| progress.state(pos)),
-        text: row.get(8)?,
+        state: state(imported.as_deref(), pos, progress)?,
+        text: row.get(TEXT)?,
+        imported: imported.is_some(),
     };
     Ok((LogId(row.get(0)?), entry))
+}
+
+/// How far an entry has come: one of another database stays as it was there.
+pub(super) fn state(
+    imported: Option<&str>,
+    pos: Option<u64>,
+    progress: Progress,
+) -> Result<EntryState, StoreError> {
+    match imported {
+        Some(state) => state_of(state),
+        None => Ok(pos.map_or(EntryState::Received, |pos| progress.state(Pos(pos)))),
+    }
 }
 
 impl Progress {

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use super::StoreError;
 
 /// Version of the tables, in `PRAGMA user_version`. 0 is an empty file.
-pub const SCHEMA: i64 = 3;
+pub const SCHEMA: i64 = 5;
 
 /// First SQLite without the WAL-reset bug, which could corrupt a database (<https://sqlite.org/wal.html>).
 const OLDEST_SAFE_SQLITE: i32 = 3_051_003;
@@ -104,8 +104,31 @@ CREATE TABLE block (
 ) WITHOUT ROWID;
 ";
 
+/// The index for searches, and the count of what is unread, so that neither needs a look at every entry.
+const V4: &str = "
+-- Each word with the entries that have it; see search.rs. Words are parted by the program: here they end at a space.
+CREATE VIRTUAL TABLE word USING fts5 (
+    text, content = '', detail = 'none', columnsize = 0, tokenize = 'ascii', prefix = '2 3'
+);
+INSERT INTO meta (key, value) SELECT 'not indexed', max(id) FROM entry WHERE true HAVING max(id) IS NOT NULL;
+
+-- Messages of others that the person has not read, among the entries up to `counted`.
+ALTER TABLE log ADD COLUMN unread INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE log ADD COLUMN counted INTEGER NOT NULL DEFAULT 0;
+";
+
+/// Lines that were begun, and entries that came from another database.
+const V5: &str = "
+CREATE TABLE draft (
+    log  INTEGER PRIMARY KEY,
+    text TEXT NOT NULL
+) WITHOUT ROWID;
+
+ALTER TABLE entry ADD COLUMN imported TEXT; -- how far it had come elsewhere; NULL: it was written or came here
+";
+
 /// What each version adds, the first one first.
-const STEPS: [&str; 3] = [V1, V2, V3];
+const STEPS: [&str; 5] = [V1, V2, V3, V4, V5];
 
 /// Refuses a SQLite that can corrupt its files.
 pub(crate) fn check_sqlite() -> Result<(), StoreError> {
@@ -115,65 +138,37 @@ pub(crate) fn check_sqlite() -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Brings the tables to [`SCHEMA`], in one step that happens whole or not at all.
+/// The version of the tables that are there.
 ///
 /// # Errors
 ///
-/// [`StoreError::Newer`] where a later program made them; nothing is touched then.
-pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
+/// [`StoreError::Newer`] where a later program made them, [`StoreError::Damaged`] where it is no database.
+pub(super) fn found(db: &Connection) -> Result<i64, StoreError> {
     check_sqlite()?;
-    let found: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    let known = usize::try_from(found).ok().and_then(|found| STEPS.get(found..));
-    let Some(missing) = known else {
-        return Err(StoreError::Newer { found, known: SCHEMA });
-    };
+    let found = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if (0..=SCHEMA).contains(&found) { Ok(found) } else { Err(StoreError::Newer { found, known: SCHEMA }) }
+}
+
+/// Brings the tables to [`SCHEMA`], in one step that happens whole or not at all.
+pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
+    let found = found(db)?;
+    let missing = STEPS.iter().skip(usize::try_from(found).unwrap_or(usize::MAX)).collect::<Vec<_>>();
     if missing.is_empty() {
         return Ok(());
     }
     let tx = db.transaction()?;
-    missing.iter().try_for_each(|step| tx.execute_batch(step))?;
+    missing.into_iter().try_for_each(|step| tx.execute_batch(step))?;
     tx.pragma_update(None, "user_version", SCHEMA)?;
     tx.commit()?;
     Ok(())
 }
 
+/// A file as the version of that number left it, with its tables and nothing in them. For tests.
 #[cfg(test)]
-mod tests {
-    use rusqlite::params;
-
-    use super::*;
-    use crate::store::Store;
-
-    /// A database as version 1 left it: anna has spoken with bobby, and somebody has only called.
-    fn v1(path: &std::path::Path) {
-        let db = Connection::open(path).expect("opens");
-        db.execute_batch(V1).expect("the tables of version 1");
-        for (id, peer, name) in [(1, [1_u8; 32], "bobby"), (2, [2; 32], "silent")] {
-            db.execute(
-                "INSERT INTO log (id, peer, name, epoch_n, epoch_r) VALUES (?1, ?2, ?3, 1, ?4)",
-                params![id, peer, name, [0_u8; 8]],
-            )
-            .expect("a log");
-        }
-        let entry =
-            "INSERT INTO entry (log, seq, author, mid, kind, at, text) VALUES (1, ?1, ?2, ?3, ?4, ?5, '')";
-        db.execute(entry, params![1, [9_u8; 32], [1_u8; 16], "opened", 500]).expect("an entry");
-        db.execute(entry, params![2, [1_u8; 32], [2_u8; 16], "text", 700]).expect("an entry");
-        db.pragma_update(None, "user_version", 1).expect("version 1");
-    }
-
-    #[test]
-    fn whoever_was_spoken_with_before_there_were_pins_is_pinned() {
-        let dir = tempfile::tempdir().expect("tempdir");
-        let path = dir.path().join("history.db");
-        v1(&path);
-        for _ in 0..2 {
-            let store = Store::open(&path).expect("migrates once");
-            let pins = store.pins().expect("pins");
-            let pins: Vec<_> =
-                pins.iter().map(|pin| (pin.key.0, pin.name.as_str(), pin.verified, pin.since.0)).collect();
-            assert_eq!(pins, [([1; 32], "bobby", false, 500)]);
-            assert_eq!(store.logs().expect("logs").len(), 2);
-        }
-    }
+pub(super) fn old(path: &std::path::Path, version: usize) -> Connection {
+    let db = Connection::open(path).expect("opens");
+    db.pragma_update(None, "journal_mode", "WAL").expect("its journal");
+    STEPS[..version].iter().try_for_each(|step| db.execute_batch(step)).expect("its tables");
+    db.pragma_update(None, "user_version", i64::try_from(version).expect("small")).expect("its version");
+    db
 }

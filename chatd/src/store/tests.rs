@@ -1,10 +1,12 @@
+mod migration;
+mod search;
+
 use std::path::Path;
 
 use proto::ids::{Chain, Epoch, EpochTag, Key, Mid, Pos, Seq, WallMs};
 use proto::ipc::{self, EntryKind, EntryState, Range};
 use proto::limits::{MAX_TEXT_LEN, PAGE_BYTES, PAGE_ENTRIES};
 use proto::name::Name;
-use rusqlite::Connection;
 
 use super::*;
 
@@ -122,26 +124,6 @@ fn own_entries_show_how_far_they_have_come() {
 }
 
 #[test]
-fn a_search_finds_all_words_in_any_case_newest_first() {
-    let dir = tempfile::tempdir().expect("tempdir");
-    let mut store = open(dir.path());
-    let texts = ["The Build is green", "Сборка ЗЕЛЁНАЯ", "build: red", "green BUILD again"];
-    for (seq, said) in (1..).zip(texts) {
-        store.append(LOG, Seq(seq), &text(u8::try_from(seq).expect("small"), said)).expect("appends");
-    }
-    store.commit().expect("commits");
-    let reader = store.reader().expect("on disk").expect("opens");
-    let find = |words: &[&str], limit| {
-        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-        let hits = reader.search(&words, limit, &ME, |_| Progress::default()).expect("searches");
-        hits.iter().map(|(_, entry)| entry.seq.0).collect::<Vec<_>>()
-    };
-    assert_eq!(find(&["build", "green"], 9), [4, 1]);
-    assert_eq!(find(&["build"], 1), [4]);
-    assert_eq!(find(&["зелёная"], 9), [2]);
-}
-
-#[test]
 fn cursors_never_go_back_and_are_each_readers_own() {
     let mut store = Store::in_memory().expect("opens");
     let bot = ipc::Reader::Named("bot".to_owned());
@@ -149,16 +131,4 @@ fn cursors_never_go_back_and_are_each_readers_own() {
     store.mark(&bot, LOG, Seq(3)).expect("marks");
     assert_eq!(store.cursor(&bot, LOG).expect("reads"), Seq(5));
     assert_eq!(store.cursor(&ipc::Reader::Person, LOG).expect("reads"), Seq::START);
-}
-
-#[test]
-fn a_database_of_a_later_version_is_refused_and_left_alone() {
-    let dir = tempfile::tempdir().expect("tempdir");
-    let path = dir.path().join("history.db");
-    drop(Store::open(&path).expect("opens"));
-    let db = Connection::open(&path).expect("opens");
-    db.pragma_update(None, "user_version", SCHEMA + 1).expect("writes");
-    drop(db);
-    let error = Store::open(&path).expect_err("refused").to_string();
-    assert!(error.contains("update the program"), "{error}");
 }

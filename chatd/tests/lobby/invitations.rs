@@ -167,3 +167,44 @@ async fn a_lobby_with_another_key_hears_nothing() {
     }
     assert!(watcher.barrier().await.is_empty(), "nobody came");
 }
+
+#[tokio::test]
+async fn open_invitations_are_listed_and_revoked_whether_or_not_the_lobby_runs() {
+    let data = tempfile::tempdir().expect("folder");
+    let daemon = Daemon::start_at(data.path(), "0.0.0.0:0");
+    let there = lobby(&daemon, data.path());
+    let listed = || {
+        let output = lobbyd(data.path(), &["invitations"]);
+        assert!(output.status.success(), "{output:?}");
+        let lines = String::from_utf8(output.stdout).expect("utf-8");
+        lines.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(), [] as [String; 0]);
+    let address = ["--address", "chat.example.org:1"];
+    let first = invite(data.path(), &[&address[..], &["--uses", "2", "--expires", "never"]].concat());
+    assert_eq!(there.join_as(&identity(), with(&first, "anna")).await.name(), "anna");
+    let line = listed().pop().expect("one");
+    let id = line.strip_suffix(" for 1 more").unwrap_or_else(|| panic!("{line}"));
+    assert_eq!(id.len(), 8);
+    assert!(!first.line().contains(id));
+    let second = invite(data.path(), &address);
+    assert!(listed()[0].contains(" for 1 more until 20"), "{:?}", listed());
+
+    assert!(lobbyd(data.path(), &["revoke", id]).status.success());
+    assert_eq!(there.refused(with(&first, "eve")).await, RefusedCode::Invitation);
+    let again = lobbyd(data.path(), &["revoke", id]);
+    assert!(String::from_utf8_lossy(&again.stderr).contains("there is no invitation"), "{again:?}");
+    drop(daemon);
+    let other = listed()[0][..8].to_owned();
+    assert!(lobbyd(data.path(), &["revoke", &other]).status.success());
+    let daemon = Daemon::start_at(data.path(), "0.0.0.0:0");
+    let there = lobby(&daemon, data.path());
+    assert_eq!(there.refused(with(&second, "eve")).await, RefusedCode::Invitation);
+    let audit = std::fs::read_to_string(data.path().join("audit.log")).expect("a log");
+    for done in ["invite", "revoke"] {
+        assert!(
+            audit.contains(&format!("{done} {id}")) && audit.contains(&format!("{done} {other}")),
+            "{audit}"
+        );
+    }
+}

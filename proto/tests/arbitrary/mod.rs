@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
+use proto::archive::{Party, Record};
 use proto::hello::Versions;
 use proto::ids::{
     Chain, Epoch, EpochTag, Generation, Instance, Key, LobbySeq, Mid, Pos, Seq, SessionNo, Signature, WallMs,
@@ -267,10 +268,14 @@ pub(crate) fn to_daemon() -> impl Strategy<Value = ToDaemon> {
 
 fn call() -> impl Strategy<Value = Call> {
     prop_oneof![
-        (session_ref(), mid(), text()).prop_map(|(session, mid, text)| Call::Send { session, mid, text }),
+        (session_ref(), mid(), text(), option::of(text()))
+            .prop_map(|(session, mid, text, draft)| Call::Send { session, mid, text, draft }),
+        session_ref().prop_map(|session| Call::Draft { session }),
+        (session_ref(), text()).prop_map(|(session, text)| Call::KeepDraft { session, text }),
+        (session_ref(), text()).prop_map(|(session, text)| Call::DropDraft { session, text }),
         name().prop_map(|name| Call::Fork { name }),
         session_ref().prop_map(|session| Call::Leave { session }),
-        prop::sample::select(vec![Call::Watch, Call::State, Call::Quit]),
+        prop::sample::select(vec![Call::Watch, Call::State, Call::Suspend, Call::Quit]),
         option::of(name()).prop_map(|after| Call::Users { after }),
         (session_ref(), range(), any::<u32>()).prop_map(|(session, range, limit)| Call::Read {
             session,
@@ -291,11 +296,20 @@ fn call() -> impl Strategy<Value = Call> {
         name().prop_map(|name| Call::Verify { name }),
         name().prop_map(|name| Call::Verified { name }),
         session_ref().prop_map(|who| Call::Trust { who }),
+        option::of(key()).prop_map(|after| Call::Blocks { after }),
+        name().prop_map(|name| Call::Forget { name }),
+        option::of(key()).prop_map(|after| Call::Peers { after }),
+        (session_ref(), seq()).prop_map(|(session, after)| Call::Export { session, after }),
+        vec(record(), 0..3).prop_map(|records| Call::Import { records }),
     ]
 }
 
 fn session_ref() -> impl Strategy<Value = SessionRef> {
-    prop_oneof![session_no().prop_map(SessionRef::Number), name().prop_map(SessionRef::Peer)]
+    prop_oneof![
+        session_no().prop_map(SessionRef::Number),
+        name().prop_map(SessionRef::Peer),
+        key().prop_map(SessionRef::Key)
+    ]
 }
 
 fn range() -> impl Strategy<Value = Range> {
@@ -328,10 +342,15 @@ fn reply() -> impl Strategy<Value = Reply> {
             entries,
             head
         }),
-        vec(hit(), 0..3).prop_map(|hits| Reply::Found { hits }),
+        (vec(hit(), 0..3), any::<bool>()).prop_map(|(hits, partial)| Reply::Found { hits, partial }),
         seq().prop_map(|seq| Reply::Cursor { seq }),
         (name(), any::<String>(), trust(), any::<String>())
             .prop_map(|(name, fingerprint, trust, code)| Reply::Code { name, fingerprint, trust, code }),
+        option::of(text()).prop_map(|text| Reply::Draft { text }),
+        (vec(whole_peer().prop_map(peer), 0..3), any::<bool>())
+            .prop_map(|(peers, more)| Reply::Peers { peers, more }),
+        vec(record(), 0..3).prop_map(|records| Reply::Records { records }),
+        (any::<u64>(), any::<u64>()).prop_map(|(added, known)| Reply::Imported { added, known }),
         (any::<String>(), option::of(name()))
             .prop_map(|(fingerprint, former)| Reply::Trusted { fingerprint, former }),
         (error_code(), any::<String>()).prop_map(|(code, message)| Reply::Error(CallError { code, message })),
@@ -364,7 +383,7 @@ fn changes() -> impl Strategy<Value = Changes> {
 
 fn daemon_row() -> impl Strategy<Value = DaemonRow> {
     let who = (name(), name(), key(), any::<String>(), any::<String>());
-    let requests = vec((name(), key(), any::<String>(), trust()).prop_map(peer), 0..3);
+    let requests = vec(whole_peer().prop_map(peer), 0..3);
     (who, any::<u32>(), lobby_row(), any::<u32>(), option::of(addr()), requests).prop_map(
         |((name, wished, key, fingerprint, version), pid, lobby, attached, listening, requests)| DaemonRow {
             name,
@@ -381,8 +400,30 @@ fn daemon_row() -> impl Strategy<Value = DaemonRow> {
     )
 }
 
-fn peer((name, key, fingerprint, trust): (Name, Key, String, Trust)) -> Peer {
-    Peer { name, key, fingerprint, trust }
+type WholePeer = (Name, Key, String, Trust, Option<Name>);
+
+fn whole_peer() -> impl Strategy<Value = WholePeer> {
+    (name(), key(), any::<String>(), trust(), option::of(name()))
+}
+
+fn peer((name, key, fingerprint, trust, lookalike): WholePeer) -> Peer {
+    Peer { name, key, fingerprint, trust, lookalike }
+}
+
+fn record() -> impl Strategy<Value = Record> {
+    let party = (name(), key()).prop_map(|(name, key)| Party { name, key });
+    (option::of(party), entry(), option::of(key())).prop_map(|(peer, entry, author)| Record {
+        peer,
+        seq: entry.seq,
+        kind: entry.kind,
+        from: entry.from,
+        author,
+        mine: entry.mine,
+        mid: entry.mid,
+        at: entry.at,
+        state: entry.state,
+        text: entry.text,
+    })
 }
 
 fn lobby_row() -> impl Strategy<Value = LobbyRow> {
@@ -397,14 +438,27 @@ fn session_row() -> impl Strategy<Value = SessionRow> {
     let state =
         prop::sample::select(vec![SessionState::Connected, SessionState::Waiting, SessionState::Ended]);
     let path = prop::sample::select(vec![Path::Direct, Path::Relay, Path::None]);
-    let peer = (name(), key(), any::<String>(), trust());
-    let what = (session_no(), mode, option::of(peer), state, path);
+    let what = (session_no(), mode, option::of(whole_peer()), state, path);
     let counts = (seq(), seq(), any::<u64>(), any::<u64>(), pos(), pos());
-    (what, counts, option::of(any::<String>())).prop_map(|(what, counts, trouble)| {
+    (what, counts, option::of(any::<String>()), any::<bool>()).prop_map(|(what, counts, trouble, asked)| {
         let (session, mode, peer, state, path) = what;
         let (head, read, unread, queued, sent, delivered) = counts;
         let peer = peer.map(self::peer);
-        SessionRow { session, mode, peer, state, path, head, read, unread, queued, sent, delivered, trouble }
+        SessionRow {
+            session,
+            mode,
+            peer,
+            state,
+            path,
+            head,
+            read,
+            unread,
+            queued,
+            sent,
+            delivered,
+            trouble,
+            asked,
+        }
     })
 }
 
@@ -431,8 +485,8 @@ fn entry() -> impl Strategy<Value = Entry> {
     let kind = prop::sample::select(vec![Text, Joined, Left, Opened, Closed, Notice]);
     let state = prop::sample::select(vec![Queued, Sent, Delivered, Received]);
     let whose = (option::of(name()), any::<bool>(), mid(), option::of(pos()), at());
-    (seq(), kind, whose, state, any::<String>()).prop_map(
-        |(seq, kind, (from, mine, mid, pos, at), state, text)| Entry {
+    (seq(), kind, whose, state, any::<String>(), any::<bool>()).prop_map(
+        |(seq, kind, (from, mine, mid, pos, at), state, text, imported)| Entry {
             seq,
             kind,
             from,
@@ -442,6 +496,7 @@ fn entry() -> impl Strategy<Value = Entry> {
             at,
             state,
             text,
+            imported,
         },
     )
 }

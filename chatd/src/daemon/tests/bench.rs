@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use crate::daemon::{Accept, Core, Effect, Event, Known, Setup};
 use crate::joined::Joined;
 use crate::peer::{ConnId, Now, chain};
-use crate::store::{LogId, Store};
+use crate::store::{LogId, Store, StoreError};
 
 /// The key of the daemon under test.
 pub(super) const ME: Key = Key([5; 32]);
@@ -90,12 +90,20 @@ impl Bench {
 
     /// One step: an event and its commit.
     pub(super) fn step(&mut self, event: Event) {
-        self.core.handle(self.at(), event).expect("handled");
-        self.commit();
+        let at = self.at();
+        let outcome = self.core.handle(at, event).and_then(|()| self.core.commit(at));
+        self.carry_out(outcome);
     }
 
-    fn commit(&mut self) {
-        for effect in self.core.commit(self.at()).expect("committed") {
+    /// A step without an event.
+    pub(super) fn commit(&mut self) {
+        let outcome = self.core.commit(self.at());
+        self.carry_out(outcome);
+    }
+
+    fn carry_out(&mut self, outcome: Result<Vec<Effect>, StoreError>) {
+        let effects = outcome.or_else(|error| self.core.set_back(self.at(), error));
+        for effect in effects.expect("a sound disk") {
             match effect {
                 Effect::Reply(to, reply) => to.send(reply).expect("somebody waits"),
                 Effect::Changes(to, version, changes) => {
@@ -137,7 +145,14 @@ impl Bench {
         self.last_mid += 1;
         let mid = Mid(self.last_mid.to_be_bytes());
         let text = Text::new(text).expect("a text");
-        self.call(Call::Send { session: SessionRef::Peer(name(who)), mid, text })
+        self.call(Call::Send { session: SessionRef::Peer(name(who)), mid, text, draft: None })
+    }
+
+    /// Sends a message once more, by its number.
+    pub(super) fn repeat(&mut self, who: &str, mid: u128) -> Reply {
+        let text = Text::new("the same").expect("a text");
+        let mid = Mid(mid.to_be_bytes());
+        self.call(Call::Send { session: SessionRef::Peer(name(who)), mid, text, draft: None })
     }
 
     pub(super) fn state(&mut self) -> Changes {
@@ -219,7 +234,7 @@ impl Bench {
     }
 }
 
-fn load(setup: &Setup, store: Store) -> Core {
+pub(super) fn load(setup: &Setup, store: Store) -> Core {
     let now = Now { mono: Duration::ZERO, wall: WallMs(1_795_341_600_000) };
     Core::load(setup.clone(), store, StdRng::seed_from_u64(1), now).expect("loads")
 }

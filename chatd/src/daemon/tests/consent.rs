@@ -242,3 +242,75 @@ fn who_opens_a_session_sees_that_the_other_person_is_asked() {
     let row = bench.row("bobby").expect("open");
     assert_eq!((row.state, row.trouble), (SessionState::Connected, None));
 }
+
+#[test]
+fn a_stranger_whose_name_looks_like_a_known_one_is_marked_and_told_of_before_its_first_word() {
+    let mut bench = Bench::new();
+    bench.lobby(LOBBY, &[(1, "bobby")]);
+    bench.fork("bobby");
+    bench.call(Call::Leave { session: SessionRef::Peer(name("bobby")) });
+    bench.setup.accept = Accept::Ask;
+    let mut bench = bench.restart();
+    // Nobody of that name is there, and no session is open with the one who is known.
+    bench.lobby(LOBBY, &[]);
+    let mut eve = Caller::new(4, "bоbby");
+    eve.dial(&mut bench);
+    eve.entry(&mut bench, Content::Open);
+    eve.text(&mut bench, "it is me");
+    let asked = requests(&mut bench);
+    assert_eq!((asked.len(), asked[0].lookalike.clone()), (1, Some(name("bobby"))));
+    let log = crate::store::LogId(2);
+    let told = bench.notices(log);
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].contains("easily taken for bobby") && told[1].contains("is new to you"), "{told:?}");
+    bench.call(Call::Accept { name: name("bоbby") });
+    assert_eq!(bench.notices(log), told, "once");
+    // The mark stands beside the newcomer, not beside the one who was known first.
+    let mut bobby = Caller::new(1, "bobby");
+    bobby.dial(&mut bench);
+    bobby.entry(&mut bench, Content::Open);
+    assert_eq!(bench.notices(crate::store::LogId(1)).len(), 1);
+}
+
+#[test]
+fn whom_the_person_forgets_is_somebody_new() {
+    let mut bench = Bench::new();
+    bench.lobby(LOBBY, &[(1, "bobby"), (3, "carol")]);
+    let (mut bobby, forget) = (Caller::new(1, "bobby"), || Call::Forget { name: name("Bobby") });
+    bobby.dial(&mut bench);
+    bobby.entry(&mut bench, Content::Open);
+    bobby.text(&mut bench, "remember me");
+    bench.known("bobby").expect("a code");
+    assert_eq!(bench.call(Call::Verified { name: name("bobby") }), Reply::Done);
+    assert_eq!(bench.refused(forget()).code, ErrorCode::Invalid, "it is open");
+    bench.call(Call::Leave { session: SessionRef::Peer(name("bobby")) });
+    assert_eq!(bench.call(forget()), Reply::Done);
+    assert_eq!(bench.refused(forget()).code, ErrorCode::NoPeer);
+    let mut bench = bench.restart();
+    bench.lobby(LOBBY, &[(2, "bobby")]);
+    let trust = bench.users().into_iter().find(|user| user.name.as_str() == "bobby").map(|user| user.trust);
+    assert_eq!(trust, Some(Trust::New), "another key may have the name now");
+    bench.fork("bobby");
+    assert_eq!(bench.row("bobby").expect("a row").peer.expect("a peer").key, key(2));
+    // Whom one has forgotten can still be heard again.
+    bobby.dial(&mut bench);
+    assert_eq!(bench.refused(Call::Forget { name: name("nobody") }).code, ErrorCode::NoPeer);
+}
+
+#[test]
+fn the_blocked_are_listed_page_by_page() {
+    let mut bench = Bench::new();
+    bench.lobby(LOBBY, &[(1, "bobby"), (3, "carol")]);
+    for who in ["carol", "bobby"] {
+        bench.call(Call::Block { name: name(who) });
+    }
+    let names = |reply| match reply {
+        Reply::Peers { peers, more } => {
+            (peers.into_iter().map(|peer| peer.name.to_string()).collect::<Vec<_>>(), more)
+        }
+        other => panic!("{other:?}"),
+    };
+    let first = names(bench.call(Call::Blocks { after: None }));
+    assert_eq!(first, (vec!["bobby".to_owned(), "carol".to_owned()], false));
+    assert_eq!(names(bench.call(Call::Blocks { after: Some(key(1)) })).0, ["carol"]);
+}

@@ -57,6 +57,13 @@ pub struct Args {
 enum Command {
     /// Prints an invitation: one line that lets somebody in
     Invite(orders::Invite),
+    /// Says which invitations are open, each with its short id
+    Invitations,
+    /// Lets nobody in by an invitation any more; whom it let in stays
+    Revoke {
+        /// As `invitations` shows it
+        id: String,
+    },
     /// Says who is here, and who is banned or muted
     List,
     /// Ends somebody's connection; they may come back
@@ -112,6 +119,8 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     match &args.order {
         None => serve(args, &data).await,
         Some(Command::Invite(invite)) => orders::invite(&data, invite).await,
+        Some(Command::Invitations) => orders::tell(&data, Order::Invitations).await,
+        Some(Command::Revoke { id }) => orders::tell(&data, Order::Revoke { id: id.clone() }).await,
         Some(Command::List) => orders::tell(&data, Order::List).await,
         Some(Command::Kick(whom)) => orders::tell(&data, whom.kick()).await,
         Some(Command::Ban(ban)) => orders::tell(&data, ban.order()?).await,
