@@ -38,12 +38,11 @@ impl Core {
         if !addrs.is_empty() && !self.is_blocked(&key) {
             return self.effects.push(Effect::Dial { log, key, dial_no, addrs });
         }
-        let reason = match self.room.name_of(&key) {
-            Some(_) => "no answer yet",
-            None => "no address of the peer is known",
-        };
+        let is_there = self.room.name_of(&key).is_some();
         if let Some(session) = self.sessions.get_mut(&log) {
-            session.on_dial_failed(&mut cx!(self), reason);
+            // Somebody who is there and does not say where: its person is asked.
+            session.told_of_consent(is_there);
+            session.on_dial_failed(&mut cx!(self), "no address of the peer is known");
         }
     }
 

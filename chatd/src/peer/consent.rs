@@ -83,7 +83,7 @@ impl PeerSession {
     }
 
     /// The other side's person has said yes, or is still asked.
-    pub(super) fn told_of_consent(&mut self, asked: bool) {
+    pub fn told_of_consent(&mut self, asked: bool) {
         self.log.changed |= self.consent.asked != asked;
         self.consent.asked = asked;
     }

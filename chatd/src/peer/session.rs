@@ -278,6 +278,7 @@ impl PeerSession {
     pub fn on_declined(&mut self, cx: &mut Cx<'_>) {
         if self.links.is_empty() && self.log.row.addrs.is_empty() {
             self.dialing = false;
+            self.told_of_consent(false);
             self.hold_off(cx, REFUSED, Duration::ZERO);
             self.was_refused();
         }
