@@ -34,13 +34,14 @@ impl Core {
         // The secret is for the lobby of the invitation, also where another key was accepted since.
         let joined = self.setup.joined.as_ref().filter(|joined| joined.lobby == key);
         let invitation = joined.and_then(|joined| joined.token);
+        let room = self.room.bookmarks.turn_to(&self.store, key, !self.setup.named)?;
         let hello = MemberHello {
             versions: Versions::OURS,
             features: Vec::new(),
             name: self.me.name.clone(),
             instance: self.me.instance,
             port: self.me.port,
-            room: self.room.cursor(),
+            room,
             invitation,
         };
         self.tell_lobby(ToLobby::Hello(Box::new(hello)));
@@ -101,15 +102,16 @@ impl Core {
                 self.on_presence(notices, &keys)
             }
             FromLobby::Entry(entry) => self.room.take(&mut self.store, *entry).map(drop),
-            FromLobby::Gap { .. } => {
+            FromLobby::Gap { next } if self.room.bookmarks.gap(next) => {
                 self.room_notice("The lobby no longer holds all that was said meanwhile")
             }
-            FromLobby::Published { mid, .. } => {
-                self.room.decided(mid);
+            FromLobby::Gap { .. } => Ok(()),
+            FromLobby::Published { mid, seq } => {
+                self.room.decided(mid, Some(seq));
                 Ok(())
             }
             FromLobby::NotPublished { mid, reason } => {
-                self.room.decided(mid);
+                self.room.decided(mid, None);
                 self.room_notice(&format!("The lobby did not take a message of yours: {reason}"))
             }
             FromLobby::Found { request, contact } => match self.room.asked.remove(&request) {
@@ -127,7 +129,7 @@ impl Core {
     }
 
     fn on_welcome(&mut self, welcome: &Welcome) -> Result<(), StoreError> {
-        self.room.welcomed(welcome, self.room.hosted);
+        self.room.welcomed(&mut self.store, welcome, self.room.hosted)?;
         self.versions.daemon_changed = true;
         self.me.name = welcome.name.clone();
         let forks = self.room.asked.iter().filter_map(|(request, asked)| match &asked.why {

@@ -5,6 +5,7 @@
 //! events that wait, lets the core handle each, commits once, and only then carries out the effects: nobody ever sees
 //! what is not on the disk, and one flush serves many lines.
 
+mod bookmarks;
 mod calls;
 mod changes;
 mod consent;

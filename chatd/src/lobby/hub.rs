@@ -1,23 +1,26 @@
 //! The room behind its lock, the wake-up of all connections, and the clock.
 
 use std::collections::HashMap;
+use std::future::pending;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use proto::ids::{Generation, Key, Mid, WallMs};
+use proto::ids::{Generation, Key, WallMs};
 use proto::invitation::Token;
-use proto::lobby::{Contact, MemberHello};
+use proto::lobby::{Contact, FromLobby, MemberHello, RoomEntry};
 use proto::name::Name;
-use proto::text::Text;
+use tokio::sync::mpsc::{self, OwnedPermit};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
+use tracing::error;
 
 use super::config::LobbyConfig;
 use super::doors::{Doors, Pass, TooMany};
 use super::keep::{Kept, Ledger};
-use super::room::{Batch, Cut, Entered, Outcome, Reader, Room};
+use super::log::{Archive, Group, Job, Page, Post, Start, Waiting};
+use super::room::{Batch, Cut, Entered, Missing, Reader, Room};
 use super::roster::{LinkNo, Refusal};
 use super::wards::{Kind, Subject, Wards};
 
@@ -28,8 +31,29 @@ const ENTRY_PACE: Duration = Duration::from_millis(2);
 /// Least time between two wake-ups for presence alone, so that a thousand who return at once are a few changes.
 const PRESENCE_PACE: Duration = Duration::from_millis(50);
 
+/// Time between two looks at what has become too old in a log in which nobody writes.
+const TIDY: Duration = Duration::from_mins(10);
+
 /// Time between two notes that the names of those present are in use: a lobby that crashes frees none too early.
 const REFRESH: Duration = Duration::from_hours(24);
+
+/// The log, as the room has it.
+#[derive(Debug)]
+pub(super) struct Log {
+    pub(super) start: Start,
+    /// For readers behind the ring; `None`: there is nothing but the ring.
+    pub(super) archive: Option<Archive>,
+    /// What is to be written.
+    pub(super) jobs: mpsc::Sender<Job>,
+}
+
+impl Log {
+    /// The log of a lobby in which nobody speaks.
+    pub(super) fn none() -> Self {
+        let start = Start::empty(Generation(rand::random()));
+        Self { start, archive: None, jobs: mpsc::channel(1).0 }
+    }
+}
 
 /// What all connections of a lobby share.
 pub(super) struct Hub {
@@ -40,6 +64,7 @@ pub(super) struct Hub {
     moved: watch::Sender<()>,
     /// Where that goes which outlives the lobby.
     ledger: Ledger,
+    archive: Option<Archive>,
     /// Where the lobby can be reached, `host:port`.
     address: Option<String>,
     /// Wakes [`Hub::keep_time`] where there is something new to wait for.
@@ -83,33 +108,37 @@ struct State {
     doors: Doors,
     wards: Wards,
     links: HashMap<LinkNo, Seat>,
-    /// Nothing more is taken into the log: all that is in it can still be told to everybody.
-    closed: bool,
+    /// `None`: nothing more is taken into the log; all that is in it can still be told to everybody.
+    jobs: Option<mpsc::Sender<Job>>,
     woken: Option<Instant>,
     /// When the connections are to be woken for what they were not woken for yet.
     due: Option<Instant>,
     /// When the names of those present are next noted as in use.
     refresh: Instant,
+    /// When the log is next looked through.
+    tidy: Instant,
 }
 
 impl Hub {
-    pub(super) fn new(config: LobbyConfig, kept: Kept, ledger: Ledger) -> Self {
-        let mut room = Room::new(Generation(rand::random()), &config);
+    pub(super) fn new(config: LobbyConfig, kept: Kept, ledger: Ledger, log: Log) -> Self {
+        let Log { start, archive, jobs } = log;
+        let mut room = Room::new(&start, archive.is_some(), &config);
         room.restore(kept.names);
         let doors = Doors::new(config.entry, kept.guests, kept.passes);
-        let refresh = Instant::now() + REFRESH;
+        let now = Instant::now();
         let state = State {
             room,
             doors,
             wards: Wards::new(kept.rules),
             links: HashMap::new(),
-            closed: false,
+            jobs: Some(jobs),
             woken: None,
             due: None,
-            refresh,
+            refresh: now + REFRESH,
+            tidy: now + TIDY,
         };
         let (moved, schedule) = (watch::Sender::new(()), Notify::new());
-        Self { config, state: Mutex::new(state), moved, ledger, address: kept.address, schedule }
+        Self { config, state: Mutex::new(state), moved, ledger, archive, address: kept.address, schedule }
     }
 
     /// No state is left half changed by a panic: each change is one call of the room.
@@ -177,34 +206,49 @@ impl Hub {
         Ok(entered)
     }
 
-    pub(super) fn publish(
+    /// Hands a message to the log, once there is room. `answer` is sent what becomes of it, in the order of the
+    /// messages. Never returns in a lobby that stops: the other half of the link ends it.
+    pub(super) async fn publish(
         &self,
-        key: Key,
         link: LinkNo,
-        mid: Mid,
-        at: WallMs,
-        text: Text,
-    ) -> Result<Outcome, Cut> {
-        let mut state = self.state();
-        if state.closed {
-            return Err(Cut::Stopping);
-        }
-        // What stands in the log stands there, whoever asks again.
+        entry: RoomEntry,
+        answer: OwnedPermit<FromLobby>,
+    ) -> Result<(), Cut> {
+        let Some((jobs, post)) = self.post(link, entry)? else { return pending().await };
+        jobs.send(Job::Post(Box::new(Waiting { post, answer }))).await.map_err(|_| Cut::Stopping)
+    }
+
+    fn post(&self, link: LinkNo, entry: RoomEntry) -> Result<Option<(mpsc::Sender<Job>, Post)>, Cut> {
+        let state = self.state();
+        let key = entry.from.key;
+        state.room.check(key, link)?;
         let muted = state.wards.holds(Kind::Mute, Subject::Key(key), wall());
-        if muted && !state.room.has(key, mid) {
-            return Ok(Outcome::Muted);
-        }
-        let outcome = state.room.publish(key, link, mid, at, text)?;
-        if let Outcome::Stands { fresh: true, .. } = outcome {
+        Ok(state.jobs.clone().map(|jobs| (jobs, Post { entry, muted })))
+    }
+
+    /// What was written is in the log: everybody may read it.
+    pub(super) fn show(&self, group: &Group) {
+        let mut state = self.state();
+        state.room.show(group);
+        if !group.fresh.is_empty() {
             self.announce(state, ENTRY_PACE);
         }
-        Ok(outcome)
+    }
+
+    /// Reads what the ring does not hold.
+    pub(super) async fn page(&self, missing: Missing) -> Result<Page, Cut> {
+        let Missing { after, check, until } = missing;
+        let archive = self.archive.as_ref().ok_or(Cut::Unreadable)?;
+        archive.page(after, check, until).await.map_err(|error| {
+            error!(%error, "the lobby's log cannot be read");
+            Cut::Unreadable
+        })
     }
 
     /// Takes nothing more into the log.
     pub(super) fn close(&self) {
         let mut state = self.state();
-        state.closed = true;
+        state.jobs = None;
         state.room.refresh();
         self.keep(&mut state);
     }
@@ -287,8 +331,13 @@ impl Hub {
             state.room.refresh();
             state.refresh = now + REFRESH;
         }
+        if state.tidy <= now {
+            state.tidy = now + TIDY;
+            // Where the queue is full the thread tidies with what it writes.
+            state.jobs.as_ref().map(|jobs| jobs.try_send(Job::Tidy));
+        }
         self.keep(&mut state);
-        let expiry = state.room.next_expiry().into_iter().chain([state.refresh]).min();
+        let expiry = state.room.next_expiry().into_iter().chain([state.refresh, state.tidy]).min();
         if state.room.changed() != before || state.due.is_some_and(|due| due <= now) {
             self.wake(state, now);
             return expiry;
@@ -301,7 +350,8 @@ impl Hub {
 mod orders;
 pub(super) use orders::OrderError;
 
-fn wall() -> WallMs {
+/// The wall clock.
+pub(super) fn wall() -> WallMs {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     WallMs(u64::try_from(since.as_millis()).unwrap_or_default())
 }

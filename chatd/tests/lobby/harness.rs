@@ -40,11 +40,15 @@ impl TestLobby {
     }
 
     pub(crate) fn with(config: LobbyConfig) -> Self {
-        Self::run(Lobby::in_memory(config))
+        Self::run(Lobby::in_memory(config).expect("opens"))
     }
 
     pub(crate) fn kept_in(dir: &Path) -> Self {
-        Self::run(Lobby::kept_in(dir, LobbyConfig::default()).expect("opens"))
+        Self::kept_with(dir, LobbyConfig::default())
+    }
+
+    pub(crate) fn kept_with(dir: &Path, config: LobbyConfig) -> Self {
+        Self::run(Lobby::kept_in(dir, config).expect("opens"))
     }
 
     /// A lobby that somebody else runs.
@@ -171,8 +175,9 @@ impl Fake {
         names
     }
 
+    /// A place of which no entry was read.
     pub(crate) fn cursor(&self, seq: LobbySeq) -> RoomCursor {
-        RoomCursor { generation: self.welcome.generation, seq }
+        RoomCursor { generation: self.welcome.generation, seq, mid: None }
     }
 
     pub(crate) async fn send(&mut self, message: &ToLobby) {

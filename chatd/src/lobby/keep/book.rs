@@ -73,7 +73,7 @@ impl Book {
     pub(super) fn open(dir: &Path) -> Result<Self, StoreError> {
         check_sqlite()?;
         let path = dir.join(FILE_NAME);
-        make_private(&path).map_err(|error| cannot_open(&path, &error))?;
+        private_file(&path)?;
         let db = Connection::open(path)?;
         db.busy_timeout(Duration::from_secs(5))?;
         db.pragma_update(None, "journal_mode", "WAL")?;
@@ -227,6 +227,11 @@ fn key(bytes: &[u8]) -> Result<Key, StoreError> {
 fn cannot_open(path: &Path, error: &io::Error) -> rusqlite::Error {
     let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
     rusqlite::Error::SqliteFailure(code, Some(format!("{}: {error}", path.display())))
+}
+
+/// Makes the file of a database, if it is not there yet.
+pub(in crate::lobby) fn private_file(path: &Path) -> Result<(), StoreError> {
+    Ok(make_private(path).map(drop).map_err(|error| cannot_open(path, &error))?)
 }
 
 /// The files that SQLite puts beside it get the same mode.

@@ -1,15 +1,15 @@
 //! A member's requests, one at a time; the next one is read when the answer to this one has its place.
 
 use std::convert::Infallible;
+use std::future::Future;
 
-use proto::ids::{Mid, WallMs};
-use proto::lobby::{FromLobby, ToLobby};
-use proto::text::Text;
+use proto::ids::LobbySeq;
+use proto::lobby::{FromLobby, RoomEntry, ToLobby};
 use tokio::sync::mpsc::Sender;
+use tokio::time::timeout;
 
 use super::{End, Seat};
-use crate::link::{Incoming, LinkError};
-use crate::lobby::room::{Cut, Outcome};
+use crate::link::{Incoming, LinkError, PING_AFTER};
 
 /// Serves requests until the connection ends.
 pub(super) async fn listen(seat: &Seat, incoming: &mut Incoming<ToLobby>, answer: &Sender<FromLobby>) -> End {
@@ -28,7 +28,12 @@ async fn serve(
     let ask = || drop(answer.try_send(FromLobby::Ping { nonce: rand::random() }));
     loop {
         let reply = match incoming.next_or_ask(ask).await? {
-            ToLobby::Publish { mid, at, text } => publish(seat, mid, at, text)?,
+            ToLobby::Publish { mid, at, text } => {
+                let from = seat.member.clone();
+                let entry = RoomEntry { seq: LobbySeq::START, from, mid, at, text };
+                patient(publish(seat, entry, answer), ask).await?;
+                continue;
+            }
             ToLobby::Lookup { request, name } => {
                 FromLobby::Found { request, contact: seat.hub.contact(&name) }
             }
@@ -43,14 +48,20 @@ async fn serve(
     }
 }
 
-fn publish(seat: &Seat, mid: Mid, at: WallMs, text: Text) -> Result<FromLobby, Cut> {
-    Ok(match seat.hub.publish(seat.key, seat.link, mid, at, text)? {
-        Outcome::Stands { seq, .. } => FromLobby::Published { mid, seq },
-        Outcome::Muted => {
-            FromLobby::NotPublished { mid, reason: "an operator of the lobby has muted you".to_owned() }
+/// A message goes to the log as soon as there is room for its answer and for it. What becomes of it is answered later:
+/// meanwhile the next one is read.
+async fn publish(seat: &Seat, entry: RoomEntry, answer: &Sender<FromLobby>) -> Result<(), End> {
+    let place = answer.clone().reserve_owned().await.map_err(|_| LinkError::Closed)?;
+    Ok(seat.hub.publish(seat.link, entry, place).await?)
+}
+
+/// Waits for `act`, however long the disk takes: the member is asked whether it is there, and so knows that we are.
+async fn patient<T>(act: impl Future<Output = T>, ask: impl Fn()) -> T {
+    let mut act = std::pin::pin!(act);
+    loop {
+        match timeout(PING_AFTER, &mut act).await {
+            Ok(done) => return done,
+            Err(_) => ask(),
         }
-        Outcome::TooLong => {
-            FromLobby::NotPublished { mid, reason: "the message does not fit into a frame".to_owned() }
-        }
-    })
+    }
 }
