@@ -162,13 +162,15 @@ impl Bookmarks {
         self.posts_stale |= !self.mark.posts.is_empty();
     }
 
-    /// An entry of the lobby's log has come.
-    pub(super) fn read(&mut self, seq: LobbySeq, mid: Mid) {
-        let Some(cursor) = self.mark.cursor else { return };
-        if seq <= cursor.seq {
+    /// An entry of the lobby's log has come. `true`: it was not read before.
+    pub(super) fn read(&mut self, seq: LobbySeq, mid: Mid) -> bool {
+        let Some(cursor) = self.mark.cursor else { return false };
+        let rewound = seq <= cursor.seq;
+        if rewound {
             self.rewound();
         }
         self.move_to(RoomCursor { seq, mid: Some(mid), ..cursor });
+        !rewound
     }
 
     /// What lies before `next` is no longer held. `true`: some of it was not read.

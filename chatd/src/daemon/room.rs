@@ -7,7 +7,7 @@ use std::time::Duration;
 use proto::ids::{Epoch, EpochTag, Key, LobbySeq, Mid, Pos, Seq, SessionNo, WallMs};
 use proto::ipc::{EntryKind, LobbyState, Path, Reply, SessionRow, SessionState};
 use proto::limits::WINDOW_ENTRIES;
-use proto::lobby::{RoomEntry, ToLobby, Welcome};
+use proto::lobby::{RoomEntry, Welcome};
 use proto::name::Name;
 use proto::text::Text;
 use rand::{RngExt, rngs::StdRng};
@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use super::bookmarks::Bookmarks;
 use super::presence::Presence;
-use super::{Effect, Place};
+use super::{Effect, Place, Post};
 use crate::peer::Me;
 use crate::session::Log;
 use crate::store::{Author, LogId, LogRow, NewEntry, OutRow, Progress, Store, StoreError};
@@ -167,6 +167,11 @@ impl Room {
         Ok(true)
     }
 
+    /// An entry that is not to be shown: it counts as read. `true` the first time that it comes.
+    pub(super) fn pass_over(&mut self, entry: &RoomEntry) -> bool {
+        self.bookmarks.read(entry.seq, entry.mid)
+    }
+
     /// The lobby has decided on a post: it stands at `seq`, or does not stand. Posts are decided in the order in which
     /// they were sent.
     pub(super) fn decided(&mut self, mid: Mid, seq: Option<LobbySeq>) {
@@ -215,7 +220,7 @@ impl Room {
         for row in rows {
             let text = Text::new(row.text).map_err(|_| StoreError::Broken("text"))?;
             self.flying.push_back((row.pos, row.mid));
-            effects.push(Effect::Lobby(self.link, ToLobby::Publish { mid: row.mid, at: row.at, text }));
+            effects.push(Effect::Post(self.link, Post { mid: row.mid, at: row.at, text }));
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use proto::ids::{Generation, Key, WallMs};
 use proto::invitation::Token;
-use proto::lobby::{Contact, FromLobby, MemberHello, RoomEntry};
+use proto::lobby::{Contact, FromLobby, MemberHello};
 use proto::name::Name;
 use tokio::sync::mpsc::{self, OwnedPermit};
 use tokio::sync::{Notify, oneshot, watch};
@@ -19,7 +19,7 @@ use tracing::error;
 use super::config::LobbyConfig;
 use super::doors::{Doors, Pass, TooMany};
 use super::keep::{Kept, Ledger};
-use super::log::{Archive, Group, Job, Page, Post, Start, Waiting};
+use super::log::{Archive, Denied, Group, Job, Page, Post, Start, Waiting};
 use super::room::{Batch, Cut, Entered, Missing, Reader, Room};
 use super::roster::{LinkNo, Refusal};
 use super::wards::{Kind, Subject, Wards};
@@ -211,19 +211,20 @@ impl Hub {
     pub(super) async fn publish(
         &self,
         link: LinkNo,
-        entry: RoomEntry,
+        mut post: Post,
         answer: OwnedPermit<FromLobby>,
     ) -> Result<(), Cut> {
-        let Some((jobs, post)) = self.post(link, entry)? else { return pending().await };
+        let Some(jobs) = self.look_over(link, &mut post)? else { return pending().await };
         jobs.send(Job::Post(Box::new(Waiting { post, answer }))).await.map_err(|_| Cut::Stopping)
     }
 
-    fn post(&self, link: LinkNo, entry: RoomEntry) -> Result<Option<(mpsc::Sender<Job>, Post)>, Cut> {
+    fn look_over(&self, link: LinkNo, post: &mut Post) -> Result<Option<mpsc::Sender<Job>>, Cut> {
         let state = self.state();
-        let key = entry.from.key;
+        let key = post.entry.from.key;
         state.room.check(key, link)?;
         let muted = state.wards.holds(Kind::Mute, Subject::Key(key), wall());
-        Ok(state.jobs.clone().map(|jobs| (jobs, Post { entry, muted })))
+        post.denied = post.denied.or(muted.then_some(Denied::Muted));
+        Ok(state.jobs.clone())
     }
 
     /// What was written is in the log: everybody may read it.

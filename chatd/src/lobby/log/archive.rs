@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use proto::frame::{Encoded, encode};
-use proto::ids::{Key, LobbySeq, Mid, WallMs};
+use proto::ids::{Key, LobbySeq, Mid, Signature, WallMs};
 use proto::lobby::{FromLobby, Member, RoomEntry};
 use proto::name::Name;
 use proto::text::Text;
@@ -95,7 +95,7 @@ pub(super) fn read(
     };
     let after = if strayed { LobbySeq::START } else { after };
     let mut query = db.prepare_cached(
-        "SELECT seq, author, name, mid, at, text FROM entry
+        "SELECT seq, author, name, mid, at, text, sig FROM entry
          WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3",
     )?;
     let mut rows = query.query(params![after.0, until.0, READ_ENTRIES])?;
@@ -126,5 +126,6 @@ fn entry(row: &Row<'_>) -> Result<RoomEntry, StoreError> {
         mid: Mid::from_slice(blob(3)?).ok_or(StoreError::Broken("message id"))?,
         at: WallMs(row.get(4)?),
         text: Text::new(row.get::<_, String>(5)?).map_err(|_| StoreError::Broken("text"))?,
+        sig: Signature::from_slice(blob(6)?).ok_or(StoreError::Broken("signature"))?,
     })
 }

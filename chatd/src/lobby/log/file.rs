@@ -9,7 +9,7 @@ use proto::ids::{Generation, LobbySeq, Mid, WallMs};
 use proto::lobby::{FromLobby, RoomEntry};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Archive, Decision, Fresh, Group, Post, Start};
+use super::{Archive, Decision, Denied, Fresh, Group, Post, Start};
 use crate::lobby::keep::private_file;
 use crate::store::{StoreError, check_sqlite};
 
@@ -25,6 +25,7 @@ CREATE TABLE entry (
     mid      BLOB NOT NULL,
     at       INTEGER NOT NULL,              -- when its author made it, in milliseconds since 1970
     text     TEXT NOT NULL,
+    sig      BLOB NOT NULL,                 -- the author's
     received INTEGER NOT NULL,              -- when the lobby took it
     UNIQUE (author, mid)
 );
@@ -153,15 +154,15 @@ impl LogFile {
         if let Some(seq) = find.query_row(params![author.0, mid.0], |row| row.get(0)).optional()? {
             return Ok(Decision::Stands(LobbySeq(seq)));
         }
-        if post.muted {
-            return Ok(Decision::Muted);
+        if let Some(denied) = post.denied {
+            return Ok(Decision::Denied(denied));
         }
         let entry = RoomEntry { seq: LobbySeq(ends.head + 1), ..post.entry.clone() };
         let cost = cost(entry.text.as_str().len() as u64);
         self.insert(&entry, now)?;
         let Ok(frame) = encode(&FromLobby::Entry(Box::new(entry))) else {
             self.db.prepare_cached("DELETE FROM entry WHERE seq = ?1")?.execute([ends.head + 1])?;
-            return Ok(Decision::TooLong);
+            return Ok(Decision::Denied(Denied::TooLong));
         };
         ends.head += 1;
         ends.mid = Some(mid);
@@ -172,8 +173,8 @@ impl LogFile {
 
     fn insert(&self, entry: &RoomEntry, now: WallMs) -> Result<(), StoreError> {
         let mut insert = self.db.prepare_cached(
-            "INSERT INTO entry (seq, author, name, mid, at, text, received)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO entry (seq, author, name, mid, at, text, sig, received)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?;
         insert.execute(params![
             entry.seq.0,
@@ -182,6 +183,7 @@ impl LogFile {
             entry.mid.0,
             entry.at.0,
             entry.text.as_str(),
+            entry.sig.0,
             now.0,
         ])?;
         Ok(())

@@ -34,8 +34,19 @@ pub(super) const READ_ENTRIES: usize = 256;
 pub(super) struct Post {
     /// Its `seq` is set when it gets its place.
     pub(super) entry: RoomEntry,
-    /// Its author may not speak: only what stands in the log already is answered as such.
-    pub(super) muted: bool,
+    /// Why it gets no place, if it does not stand in the log already.
+    pub(super) denied: Option<Denied>,
+}
+
+/// Why a post gets no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Denied {
+    /// An operator has decided that its author may not speak.
+    Muted,
+    /// It is not signed by its author's key.
+    Unsigned,
+    /// It does not fit into a frame.
+    TooLong,
 }
 
 /// What became of a post.
@@ -43,10 +54,8 @@ pub(super) struct Post {
 pub(super) enum Decision {
     /// It stands in the log.
     Stands(LobbySeq),
-    /// It does not fit into a frame.
-    TooLong,
-    /// An operator has decided that its author may not speak.
-    Muted,
+    /// It does not and will not.
+    Denied(Denied),
 }
 
 /// An entry that was not in the log before.

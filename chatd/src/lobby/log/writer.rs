@@ -12,7 +12,7 @@ use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::mpsc::{self, OwnedPermit};
 use tracing::{error, warn};
 
-use super::{Decision, Group, LogFile, Post};
+use super::{Decision, Denied, Group, LogFile, Post};
 use crate::store::StoreError;
 
 /// Posts that wait for the disk, of all members together. Full: whoever has the next one is not read until there is room.
@@ -151,8 +151,9 @@ fn reply(post: &Post, decision: Decision) -> FromLobby {
     let mid = post.entry.mid;
     let reason = match decision {
         Decision::Stands(seq) => return FromLobby::Published { mid, seq },
-        Decision::Muted => "an operator of the lobby has muted you",
-        Decision::TooLong => "the message does not fit into a frame",
+        Decision::Denied(Denied::Unsigned) => "it is not signed by your key",
+        Decision::Denied(Denied::Muted) => "an operator of the lobby has muted you",
+        Decision::Denied(Denied::TooLong) => "the message does not fit into a frame",
     };
     FromLobby::NotPublished { mid, reason: reason.to_owned() }
 }

@@ -9,7 +9,9 @@ use tokio::sync::mpsc::Sender;
 use tokio::time::timeout;
 
 use super::{End, Seat};
+use crate::identity::is_signed;
 use crate::link::{Incoming, LinkError, PING_AFTER};
+use crate::lobby::log::{Denied, Post};
 
 /// Serves requests until the connection ends.
 pub(super) async fn listen(seat: &Seat, incoming: &mut Incoming<ToLobby>, answer: &Sender<FromLobby>) -> End {
@@ -28,9 +30,9 @@ async fn serve(
     let ask = || drop(answer.try_send(FromLobby::Ping { nonce: rand::random() }));
     loop {
         let reply = match incoming.next_or_ask(ask).await? {
-            ToLobby::Publish { mid, at, text } => {
+            ToLobby::Publish { mid, at, text, sig } => {
                 let from = seat.member.clone();
-                let entry = RoomEntry { seq: LobbySeq::START, from, mid, at, text };
+                let entry = RoomEntry { seq: LobbySeq::START, from, mid, at, text, sig };
                 patient(publish(seat, entry, answer), ask).await?;
                 continue;
             }
@@ -52,7 +54,10 @@ async fn serve(
 /// meanwhile the next one is read.
 async fn publish(seat: &Seat, entry: RoomEntry, answer: &Sender<FromLobby>) -> Result<(), End> {
     let place = answer.clone().reserve_owned().await.map_err(|_| LinkError::Closed)?;
-    Ok(seat.hub.publish(seat.link, entry, place).await?)
+    // Every reader would take it for a forgery of the lobby's.
+    let signed = is_signed(&entry.from.key, &seat.lobby, entry.mid, entry.at, &entry.text, &entry.sig);
+    let denied = (!signed).then_some(Denied::Unsigned);
+    Ok(seat.hub.publish(seat.link, Post { entry, denied }, place).await?)
 }
 
 /// Waits for `act`, however long the disk takes: the member is asked whether it is there, and so knows that we are.
