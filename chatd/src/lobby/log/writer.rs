@@ -157,3 +157,48 @@ fn reply(post: &Post, decision: Decision) -> FromLobby {
     };
     FromLobby::NotPublished { mid, reason: reason.to_owned() }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use super::*;
+    use crate::lobby::log::Retention;
+    use crate::lobby::log::tests::post;
+
+    #[test]
+    fn all_that_waits_goes_to_the_disk_together_and_is_answered_in_order_once_it_was_shown() {
+        let retention = Retention { entries: 1_000, age: Duration::MAX, bytes: u64::MAX };
+        let file = LogFile::in_memory(retention).expect("opens");
+        let (jobs, waiting) = mpsc::channel(QUEUE);
+        let (answer, mut answers) = mpsc::channel(QUEUE);
+        let (show, shown) = sync_channel(0);
+        let writer = start(file, waiting, || WallMs(0), move |group| {
+            show.send(group.decisions.len()).expect("the test looks");
+        });
+        let writer = writer.expect("starts");
+        assert_eq!(shown.recv(), Ok(0), "first it tidies");
+        let say = |mid: u32| {
+            let answer = answer.clone().try_reserve_owned().expect("room");
+            let post = post(1, mid, "hello");
+            jobs.try_send(Job::Post(Box::new(Waiting { post, answer }))).expect("room");
+        };
+        say(0);
+        // It is on the disk, or will be before the thread looks for more.
+        while jobs.capacity() < QUEUE {
+            thread::yield_now();
+        }
+        (1..100).for_each(say);
+        assert!(answers.try_recv().is_err(), "nothing is answered that was not shown");
+        assert_eq!(shown.recv(), Ok(1));
+        assert_eq!(shown.recv(), Ok(99), "one commit for all that waited");
+        drop(jobs);
+        writer.finish();
+        for mid in 0..100 {
+            let FromLobby::Published { mid: found, seq } = answers.try_recv().expect("an answer") else {
+                panic!("not published");
+            };
+            assert_eq!((found, seq.0), (post(1, mid, "hello").entry.mid, u64::from(mid) + 1));
+        }
+    }
+}
