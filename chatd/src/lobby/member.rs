@@ -102,7 +102,8 @@ async fn stay(hub: &Arc<Hub>, lobby: Key, guest: Guest, closing: &CancellationTo
     let name = entered.welcome.name.clone();
     Span::current().record("name", name.as_str()).record("key", fingerprint(&key));
     info!("entered");
-    let mut seat = Seat { hub: hub.clone(), lobby, member: Member { name, key }, link: entered.link, bye: false };
+    let mut seat =
+        Seat { hub: hub.clone(), lobby, member: Member { name, key }, link: entered.link, bye: false };
     let (answer, answers) = mpsc::channel(ANSWERS);
     let end = tokio::select! {
         biased;

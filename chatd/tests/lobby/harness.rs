@@ -40,7 +40,7 @@ impl TestLobby {
     }
 
     pub(crate) fn with(config: LobbyConfig) -> Self {
-        Self::run(Lobby::in_memory(config).expect("opens"))
+        Self::run(Lobby::in_memory(config).expect("opens"), identity())
     }
 
     pub(crate) fn kept_in(dir: &Path) -> Self {
@@ -48,7 +48,8 @@ impl TestLobby {
     }
 
     pub(crate) fn kept_with(dir: &Path, config: LobbyConfig) -> Self {
-        Self::run(Lobby::kept_in(dir, config).expect("opens"))
+        let identity = Arc::new(Identity::load_or_create(dir).expect("key"));
+        Self::run(Lobby::kept_in(dir, config).expect("opens"), identity)
     }
 
     /// A lobby that somebody else runs.
@@ -56,10 +57,9 @@ impl TestLobby {
         Self { addr, key, shutdown: CancellationToken::new(), task: JoinSet::new() }
     }
 
-    fn run(lobby: Lobby) -> Self {
+    fn run(lobby: Lobby, identity: Arc<Identity>) -> Self {
         let listener = socket::listen(SocketAddr::from(([127, 0, 0, 1], 0))).expect("listens");
         let addr = listener.local_addr().expect("address");
-        let identity = Arc::new(Identity::ephemeral().expect("key"));
         let (key, shutdown, mut task) = (identity.key(), CancellationToken::new(), JoinSet::new());
         let serving = lobby.serve(listener, identity, shutdown.clone());
         task.spawn(async { serving.await.expect("serves") });

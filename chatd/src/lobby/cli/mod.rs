@@ -154,8 +154,9 @@ async fn serve(args: &Args, data: &Path) -> anyhow::Result<()> {
     let identity = Arc::new(Identity::load_or_create(data)?);
     let listener = listen(args.listen)?;
     let _lock = lock(data)?;
-    let lobby = Lobby::kept_in(data, args.config())
-        .with_context(|| format!("cannot read what the lobby keeps in {}; nothing was changed", data.display()))?;
+    let lobby = Lobby::kept_in(data, args.config()).with_context(|| {
+        format!("cannot read what the lobby keeps in {}; nothing was changed", data.display())
+    })?;
     let reached = listener.local_addr().context("cannot tell where the lobby listens")?.to_string();
     let reached = args.address.clone().unwrap_or(reached);
     let lobby = lobby.with_desk(data, reached).await?;

@@ -173,9 +173,14 @@ mod tests {
         let (jobs, waiting) = mpsc::channel(QUEUE);
         let (answer, mut answers) = mpsc::channel(QUEUE);
         let (show, shown) = sync_channel(0);
-        let writer = start(file, waiting, || WallMs(0), move |group| {
-            show.send(group.decisions.len()).expect("the test looks");
-        });
+        let writer = start(
+            file,
+            waiting,
+            || WallMs(0),
+            move |group| {
+                show.send(group.decisions.len()).expect("the test looks");
+            },
+        );
         let writer = writer.expect("starts");
         assert_eq!(shown.recv(), Ok(0), "first it tidies");
         let say = |mid: u32| {
