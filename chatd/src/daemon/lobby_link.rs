@@ -108,7 +108,6 @@ impl Core {
             FromLobby::Gap { next } if self.room.bookmarks.gap(next) => {
                 self.room_notice("The lobby no longer holds all that was said meanwhile")
             }
-            FromLobby::Gap { .. } => Ok(()),
             FromLobby::Published { mid, seq } => {
                 self.room.decided(mid, Some(seq));
                 Ok(())
@@ -121,7 +120,9 @@ impl Core {
                 Some(asked) => self.answered(asked, contact),
                 None => Ok(()), // too late: done without it
             },
-            FromLobby::Ping { .. } | FromLobby::Pong { .. } | FromLobby::Unknown => Ok(()),
+            FromLobby::Gap { .. } | FromLobby::Ping { .. } | FromLobby::Pong { .. } | FromLobby::Unknown => {
+                Ok(())
+            }
         }
     }
 

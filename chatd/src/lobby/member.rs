@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proto::ids::Key;
-use proto::limits::WINDOW_ENTRIES;
 use proto::lobby::{FromLobby, Member, ToLobby};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -27,9 +26,9 @@ use crate::link::{Incoming, LinkError, Outgoing};
 use greet::{Greeted, Guest, Refused};
 
 /// Answers that wait to be written, those of posts that wait for the disk included. Full: no further request of this
-/// connection is read until there is room. A daemon has a window of posts on their way at most, so that there is always
-/// room for answers to its questions.
-const ANSWERS: usize = WINDOW_ENTRIES as usize + 32;
+/// connection is read until there is room. A daemon has at most [`WINDOW_ENTRIES`](proto::limits::WINDOW_ENTRIES) posts
+/// on their way, so that there is always room for answers to its questions.
+const ANSWERS: usize = 256 + 32;
 
 /// Time for the last words to a connection that ends.
 const FAREWELL: Duration = Duration::from_millis(1_500);

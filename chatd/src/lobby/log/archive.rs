@@ -17,14 +17,14 @@ use super::{READ_BYTES, READ_ENTRIES};
 use crate::store::StoreError;
 
 /// Most pages that are read at the same time. Who comes later waits: a page takes a millisecond.
-const READERS: usize = 4;
+const MAX_READERS: usize = 4;
 
 /// The readers of a log.
 #[derive(Debug, Clone)]
-pub(in crate::lobby) struct Archive(Arc<Shelf>);
+pub(in crate::lobby) struct Archive(Arc<Readers>);
 
 #[derive(Debug)]
-struct Shelf {
+struct Readers {
     path: PathBuf,
     places: Semaphore,
     idle: Mutex<Vec<Connection>>,
@@ -43,8 +43,8 @@ pub(in crate::lobby) struct Page {
 
 impl Archive {
     pub(super) fn new(path: PathBuf) -> Self {
-        let (places, idle) = (Semaphore::new(READERS), Mutex::default());
-        Self(Arc::new(Shelf { path, places, idle }))
+        let (places, idle) = (Semaphore::new(MAX_READERS), Mutex::default());
+        Self(Arc::new(Readers { path, places, idle }))
     }
 
     /// See [`read`].
@@ -56,19 +56,19 @@ impl Archive {
     ) -> Result<Page, StoreError> {
         // An error would mean that the semaphore was closed, which nobody does.
         let _place = self.0.places.acquire().await;
-        let shelf = self.0.clone();
+        let readers = self.0.clone();
         let work = move || {
-            let idle = shelf.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let db = idle.map_or_else(|| shelf.open(), Ok)?;
+            let idle = readers.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let db = idle.map_or_else(|| readers.open(), Ok)?;
             let page = read(&db, after, check, until)?;
-            shelf.idle.lock().unwrap_or_else(PoisonError::into_inner).push(db);
+            readers.idle.lock().unwrap_or_else(PoisonError::into_inner).push(db);
             Ok(page)
         };
         spawn_blocking(work).await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
     }
 }
 
-impl Shelf {
+impl Readers {
     fn open(&self) -> Result<Connection, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = Connection::open_with_flags(&self.path, flags)?;
