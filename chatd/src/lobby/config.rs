@@ -52,6 +52,8 @@ pub struct LobbyConfig {
     pub max_changes: usize,
     /// Time for which a member whose link dropped still counts as present.
     pub absent_grace: Duration,
+    /// Time for which those still count as present who were so when the lobby went down.
+    pub restart_grace: Duration,
     /// Time from accept to a good hello.
     pub handshake_timeout: Duration,
     /// Time for the goodbyes when the lobby stops.
@@ -76,6 +78,7 @@ impl Default for LobbyConfig {
             ring_bytes: 16 * 1024 * 1024,
             max_changes: 16_384,
             absent_grace: Duration::from_secs(10),
+            restart_grace: Duration::from_secs(30),
             handshake_timeout: HANDSHAKE_TIMEOUT,
             drain_timeout: Duration::from_secs(2),
             restart_retry: Duration::from_millis(500),

@@ -34,8 +34,11 @@ const PRESENCE_PACE: Duration = Duration::from_millis(50);
 /// Time between two looks at what has become too old in a log in which nobody writes.
 const TIDY: Duration = Duration::from_mins(10);
 
-/// Time between two notes that the names of those present are in use: a lobby that crashes frees none too early.
-const REFRESH: Duration = Duration::from_hours(24);
+/// Time between two notes of who is present, and that their names are in use: a lobby that crashes frees none too early.
+const REFRESH: Duration = Duration::from_mins(5);
+
+/// A lobby that was down for longer expects nobody back: who was present then has left since.
+const SHORT_ABSENCE: Duration = Duration::from_mins(10);
 
 /// The log, as the room has it.
 #[derive(Debug)]
@@ -126,6 +129,10 @@ impl Hub {
         room.restore(kept.names);
         let doors = Doors::new(config.entry, kept.guests, kept.passes);
         let now = Instant::now();
+        let short = u64::try_from(SHORT_ABSENCE.as_millis()).unwrap_or(u64::MAX);
+        let lately = |noted: WallMs| wall().0.saturating_sub(noted.0) <= short;
+        let back = kept.present.into_iter().filter(|(_, noted)| lately(*noted));
+        room.expect_back(back.map(|(key, _)| key), now + config.restart_grace);
         let state = State {
             room,
             doors,

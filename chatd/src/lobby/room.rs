@@ -222,6 +222,11 @@ impl Room {
         self.roster.restore(names);
     }
 
+    /// Who was present when the lobby went down may be back until `until`.
+    pub(super) fn expect_back(&mut self, keys: impl IntoIterator<Item = Key>, until: Instant) {
+        self.roster.expect_back(keys, until);
+    }
+
     /// Tells what time it is, for what follows.
     pub(super) fn set_wall(&mut self, now: WallMs) {
         self.roster.set_wall(now);
