@@ -98,6 +98,9 @@ pub struct RoomCursor {
     pub generation: Generation,
     /// The last entry read.
     pub seq: LobbySeq,
+    /// Its identity: a lobby that was restored from a backup may have another entry there. `None` where none was read yet.
+    #[serde(default)]
+    pub mid: Option<Mid>,
 }
 
 /// From the lobby to a daemon.

@@ -307,4 +307,11 @@ impl Lobbyd {
     pub fn kill(&mut self) {
         self.running = None;
     }
+
+    /// SIGTERM: it says goodbye to everybody.
+    pub fn terminate(&mut self) -> ExitStatus {
+        let mut running = self.running.take().expect("the lobby runs");
+        running.signal(Signal::TERM);
+        running.reap()
+    }
 }

@@ -2,6 +2,8 @@
 //! to have come or gone who was there all the time.
 #![cfg(unix)]
 
+use std::thread;
+
 use chat_tests::{Daemon, Lobbyd, World};
 
 /// No screen says that somebody came or went, but those who were announced when they came first.
@@ -103,4 +105,75 @@ fn the_next_daemon_takes_over_the_lobby_of_one_that_was_killed() {
         assert_eq!(daemon.ctl().texts("lobby"), ["before", "after"], "{}", daemon.name());
     }
     assert_no_false_notices(&[&bobby, &carol], &[1, 0]);
+}
+
+#[test]
+fn a_room_whose_lobby_and_readers_die_again_and_again_has_every_line_once_and_in_order() {
+    const LINES: usize = 400;
+    let world = World::new();
+    let mut lobby = Lobbyd::start(&world);
+    let [mut anna, mut bobby] = ["anna", "bobby"].map(|name| {
+        let daemon = Daemon::join(&world, "home", name);
+        daemon.in_lobby();
+        daemon
+    });
+    let lines: Vec<String> = (1..=LINES).map(|number| format!("line {number}")).collect();
+    for (round, part) in lines.chunks(LINES / 4).enumerate() {
+        let ctl = anna.ctl();
+        let script = part.join("\n") + "\n";
+        thread::scope(|scope| {
+            let sending = scope.spawn(|| ctl.run(&["--plain", "attach", "lobby"], script.as_bytes()));
+            // Somewhere in the middle of it.
+            let enough = (round * part.len() + part.len() / 3) as u64;
+            bobby.until("some lines", |state| (state.lobby()?.head.0 >= enough).then_some(()));
+            if round % 2 == 0 {
+                lobby.kill();
+            } else {
+                assert!(lobby.terminate().success());
+            }
+            let ran = sending.join().expect("sends");
+            assert_eq!(ran.code, 0, "{ran:?}");
+        });
+        // A part of it is answered, a part is not, and whoever waits for it dies as well.
+        if round % 2 == 0 { &mut anna } else { &mut bobby }.kill();
+        lobby.start_again();
+        if round % 2 == 0 { &mut anna } else { &mut bobby }.start_again();
+        anna.until("all sent", |state| (state.is_in_lobby() && state.queued() == 0).then_some(()));
+        bobby.in_lobby();
+    }
+    bobby.until("all lines", |state| (state.lobby()?.head.0 >= LINES as u64).then_some(()));
+    let history = |daemon: &Daemon| {
+        let rows = daemon.ctl().rows(&["history", "lobby", "--after", "0", "--limit", "2000"]);
+        let texts = rows.iter().filter_map(|row| row["text"].as_str().map(str::to_owned));
+        texts.filter(|text| text.starts_with("line ")).collect::<Vec<_>>()
+    };
+    bobby.until("the last line", |_| (history(&bobby).len() >= LINES).then_some(()));
+    for daemon in [&anna, &bobby] {
+        assert_eq!(history(daemon), lines, "{}", daemon.name());
+    }
+    assert_no_false_notices(&[&anna, &bobby], &[1, 0]);
+}
+
+#[test]
+fn a_daemon_that_cannot_read_the_lobby_that_it_would_host_says_so_and_goes_on() {
+    let world = World::new();
+    let mut anna = Daemon::start(&world, "anna");
+    anna.in_lobby();
+    anna.kill();
+    let log = anna.house().data.join("anna/lobby/log.db");
+    assert!(log.exists(), "{}", log.display());
+    let kept = std::fs::read(&log).expect("reads");
+    for rest in ["-wal", "-shm"] {
+        std::fs::remove_file(format!("{}{rest}", log.display())).ok();
+    }
+    std::fs::write(&log, "not a database ".repeat(500)).expect("written");
+    anna.start_again();
+    let trouble = anna.until("says so", |state| {
+        let trouble = state.daemon.as_ref()?.lobby.trouble.clone();
+        trouble.filter(|trouble| trouble.contains("cannot host the lobby"))
+    });
+    assert!(trouble.contains("cannot read what it keeps"), "{trouble}");
+    // Somebody else hosts, or the file is put right.
+    std::fs::write(&log, kept).expect("written");
+    anna.until("hosts", |state| state.daemon.as_ref()?.lobby.hosted.then_some(()));
 }

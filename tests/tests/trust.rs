@@ -17,14 +17,15 @@ fn a_stranger_asks_and_is_accepted_declined_or_blocked() {
     at_bobby.wait_for("wants to talk with you: \\accept anna,");
     anna.until("waits", |state| {
         let row = state.session("bobby")?;
-        (row.state == SessionState::Waiting && row.trouble.is_some() && row.delivered.0 == 2).then_some(())
+        (row.state == SessionState::Waiting && row.asked && row.queued == 1).then_some(row.delivered)
     });
     assert_eq!(bobby.ctl().rows(&["sessions"]).len(), 1, "a request has no number");
 
-    // It is still there after a restart, and still without a number.
+    // Somebody who still wants to come knocks again after a restart, and still has no number.
     assert!(bobby.terminate().success());
     bobby.start_again();
     bobby.in_lobby();
+    bobby.until("the request", |state| state.daemon.as_ref()?.requests.first().map(|peer| peer.name.clone()));
     assert_eq!(bobby.ctl().rows(&["status"])[0]["requests"][0], "anna");
     assert_eq!(bobby.ctl().rows(&["sessions"]).len(), 1);
 

@@ -27,13 +27,14 @@ impl Core {
         // The secret is for the lobby of the invitation, also where another key was accepted since.
         let joined = self.setup.joined.as_ref().filter(|joined| joined.lobby == key);
         let invitation = joined.and_then(|joined| joined.token);
+        let room = self.room.bookmarks.turn_to(&self.store, key, !self.setup.named)?;
         let hello = MemberHello {
             versions: Versions::OURS,
             features: Vec::new(),
             name: self.me.name.clone(),
             instance: self.me.instance,
             port: self.me.port,
-            room: self.room.cursor(),
+            room,
             invitation,
         };
         self.tell_lobby(ToLobby::Hello(Box::new(hello)));
@@ -86,15 +87,15 @@ impl Core {
                 self.on_presence(notices, &keys)
             }
             FromLobby::Entry(entry) => self.room.take(&mut self.store, *entry).map(drop),
-            FromLobby::Gap { .. } => {
+            FromLobby::Gap { next } if self.room.bookmarks.gap(next) => {
                 self.room_notice("The lobby no longer holds all that was said meanwhile")
             }
-            FromLobby::Published { mid, .. } => {
-                self.room.decided(mid);
+            FromLobby::Published { mid, seq } => {
+                self.room.decided(mid, Some(seq));
                 Ok(())
             }
             FromLobby::NotPublished { mid, reason } => {
-                self.room.decided(mid);
+                self.room.decided(mid, None);
                 self.room_notice(&format!("The lobby did not take a message of yours: {reason}"))
             }
             FromLobby::Found { request, member } => self.on_found(request, member),
@@ -107,7 +108,9 @@ impl Core {
                 Ok(())
             }
             FromLobby::Declined { by } => self.on_declined(&by),
-            FromLobby::Ping { .. } | FromLobby::Pong { .. } | FromLobby::Unknown => Ok(()),
+            FromLobby::Gap { .. } | FromLobby::Ping { .. } | FromLobby::Pong { .. } | FromLobby::Unknown => {
+                Ok(())
+            }
         }
     }
 
@@ -135,7 +138,7 @@ impl Core {
     }
 
     fn on_welcome(&mut self, welcome: &Welcome) -> Result<(), StoreError> {
-        self.room.welcomed(welcome, self.room.hosted);
+        self.room.welcomed(&mut self.store, welcome, self.room.hosted)?;
         self.versions.daemon_changed = true;
         self.me.name = welcome.name.clone();
         self.ask_again();

@@ -6,6 +6,7 @@
 //! what is not on the disk, and one flush serves many lines.
 
 mod archive;
+mod bookmarks;
 mod calls;
 mod changes;
 mod consent;

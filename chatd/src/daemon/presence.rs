@@ -32,8 +32,10 @@ pub(super) struct Presence {
     me: Key,
     present: BTreeMap<Key, Name>,
     looks: Looks,
-    /// Were there before the link broke, are not on the list since; gone for good at the time beside them.
-    missing: BTreeMap<Key, (Name, Duration)>,
+    /// Were there before the link broke, are not on the list since.
+    missing: BTreeMap<Key, Name>,
+    /// When the missing are gone for good; `None` while there is no list, on which they may yet be.
+    patience: Option<Duration>,
     /// Pages of the list that has begun to arrive.
     pages: Vec<Member>,
     /// A whole list has arrived once: who is new on a later one has joined.
@@ -44,7 +46,8 @@ impl Presence {
     /// Nobody yet.
     pub(super) fn new(me: Key) -> Self {
         let (present, looks) = (BTreeMap::new(), Looks::default());
-        Self { me, present, looks, missing: BTreeMap::new(), pages: Vec::new(), known: false }
+        let missing = BTreeMap::new();
+        Self { me, present, looks, missing, patience: None, pages: Vec::new(), known: false }
     }
 
     /// One page of the whole list. The notices are there when it was the last page; the first list of all has none.
@@ -62,9 +65,10 @@ impl Presence {
         }
         for (key, name) in &before {
             if !listed.contains_key(key) && *key != self.me {
-                self.missing.entry(*key).or_insert_with(|| (name.clone(), now + MISSING_GRACE));
+                self.missing.entry(*key).or_insert_with(|| name.clone());
             }
         }
+        self.patience = Some(now + MISSING_GRACE);
         let mut notices = Vec::new();
         for (key, name) in listed {
             if before.get(&key) != Some(&name) {
@@ -87,7 +91,7 @@ impl Presence {
             if let Some(name) = &present {
                 self.looks.remove(member.key, name);
             }
-            let was = present.or(self.missing.remove(&member.key).map(|(name, _)| name));
+            let was = present.or(self.missing.remove(&member.key));
             notices.extend(was.map(Notice::Left));
         }
         for member in joined {
@@ -108,7 +112,7 @@ impl Presence {
         if key == self.me {
             return Vec::new();
         }
-        let before = before.or(self.missing.remove(&key).map(|(name, _)| name));
+        let before = before.or(self.missing.remove(&key));
         match before {
             Some(before) if before == name => Vec::new(),
             Some(before) => vec![Notice::Left(before), Notice::Joined(key, name)],
@@ -116,21 +120,23 @@ impl Presence {
         }
     }
 
-    /// The link broke: a list that was arriving will not be finished.
+    /// The link broke: a list that was arriving will not be finished. Who is missing gets the time to come back anew.
     pub(super) fn interrupted(&mut self) {
         self.pages.clear();
+        self.patience = None;
     }
 
     /// Who was missing for too long.
     pub(super) fn expire(&mut self, now: Duration) -> Vec<Notice> {
-        let gone: Vec<Key> =
-            self.missing.iter().filter(|(_, (_, at))| *at <= now).map(|(key, _)| *key).collect();
-        gone.iter().filter_map(|key| self.missing.remove(key)).map(|(name, _)| Notice::Left(name)).collect()
+        if self.patience.is_none_or(|at| at > now) {
+            return Vec::new();
+        }
+        std::mem::take(&mut self.missing).into_values().map(Notice::Left).collect()
     }
 
     /// When [`Presence::expire`] has something to say.
     pub(super) fn deadline(&self) -> Option<Duration> {
-        self.missing.values().map(|(_, at)| *at).min()
+        self.patience.filter(|_| !self.missing.is_empty())
     }
 
     /// The name of a key that is present.

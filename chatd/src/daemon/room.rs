@@ -7,20 +7,18 @@ use std::time::Duration;
 use proto::ids::{Epoch, EpochTag, Key, LobbySeq, Mid, Pos, Seq, SessionNo, WallMs};
 use proto::ipc::{EntryKind, LobbyState, Path, Reply, SessionRow, SessionState};
 use proto::limits::WINDOW_ENTRIES;
-use proto::lobby::{RoomCursor, RoomEntry, Welcome};
+use proto::lobby::{RoomEntry, Welcome};
 use proto::name::Name;
 use proto::text::Text;
 use rand::{RngExt, rngs::StdRng};
 use tokio::sync::oneshot;
 
+use super::bookmarks::Bookmarks;
 use super::presence::Presence;
 use super::{Effect, Place, Post};
 use crate::peer::Me;
 use crate::session::Log;
-use crate::store::{Author, LogId, LogRow, NewEntry, Progress, Store, StoreError};
-
-/// Key of the room cursor among the store's named values.
-const CURSOR: &str = "room";
+use crate::store::{Author, LogId, LogRow, NewEntry, OutRow, Progress, Store, StoreError};
 
 /// A fork with somebody whom this daemon was not told of yet.
 #[derive(Debug)]
@@ -58,17 +56,23 @@ pub(super) struct Room {
     pub(super) reaching: BTreeMap<Key, Reaching>,
     /// Where the lobby sees us come from.
     pub(super) seen_as: Option<SocketAddr>,
-    cursor: Option<RoomCursor>,
-    cursor_stale: bool,
+    /// How far the lobbies were read.
+    pub(super) bookmarks: Bookmarks,
+    me: Key,
+    /// The row of the log is to be written.
+    stale: bool,
     /// Posts on their way, in order.
     flying: VecDeque<(Pos, Mid)>,
+    /// The last post that was put on the present link for the first time.
+    put: Pos,
+    /// Posts that the lobby has lost and that wait to be published again.
+    again: VecDeque<Pos>,
     pub(super) next_request: u64,
 }
 
 impl Room {
     /// Takes up the room where the store has it.
     pub(super) fn load(row: LogRow, me: Key, store: &Store) -> Result<Self, StoreError> {
-        let cursor = store.meta(CURSOR)?.map(|text| serde_json::from_str(&text)).transpose();
         Ok(Self {
             log: Log::load(row, me, store)?,
             state: LobbyState::Reconnecting,
@@ -80,9 +84,12 @@ impl Room {
             asked: BTreeMap::new(),
             reaching: BTreeMap::new(),
             seen_as: None,
-            cursor: cursor.map_err(|_| StoreError::Broken("place in the lobby"))?,
-            cursor_stale: false,
+            bookmarks: Bookmarks::load(store)?,
+            me,
+            stale: false,
             flying: VecDeque::new(),
+            put: Pos::START,
+            again: VecDeque::new(),
             next_request: 0,
         })
     }
@@ -92,10 +99,6 @@ impl Room {
         let row = LogRow::new(LogId::LOBBY, None, Epoch { n: 1, r: EpochTag(rng.random()) });
         store.put_log(&row)?;
         Self::load(row, me, store)
-    }
-
-    pub(super) fn cursor(&self) -> Option<RoomCursor> {
-        self.cursor
     }
 
     /// The person says something in the room; the same `mid` again gives the same place.
@@ -116,22 +119,26 @@ impl Room {
     }
 
     /// The link is up: go on from where the lobby says it is.
-    pub(super) fn welcomed(&mut self, welcome: &Welcome, hosted: bool) {
+    pub(super) fn welcomed(
+        &mut self,
+        store: &mut Store,
+        welcome: &Welcome,
+        hosted: bool,
+    ) -> Result<(), StoreError> {
         self.state = LobbyState::Connected;
         self.hosted = hosted;
         self.seen_as = Some(welcome.seen_as);
         self.trouble = None;
         self.log.changed = true;
+        self.ground();
+        self.bookmarks.welcomed(store, welcome)
+    }
+
+    /// Nothing is on its way any more: what has no answer goes out again on the next link.
+    fn ground(&mut self) {
         self.flying.clear();
-        let known = self.cursor.filter(|cursor| cursor.generation == welcome.generation);
-        let seq = match (self.cursor, known) {
-            (None, _) => welcome.head,
-            // Another log, or this one without its end: it is read from its beginning, ids tell what is known.
-            (Some(_), None) => LobbySeq::START,
-            (Some(_), Some(known)) if known.seq > welcome.head => LobbySeq::START,
-            (Some(_), Some(known)) => known.seq,
-        };
-        self.move_to(RoomCursor { generation: welcome.generation, seq });
+        self.again.clear();
+        self.put = self.log.row.acked;
     }
 
     /// The link is gone.
@@ -140,17 +147,20 @@ impl Room {
         self.hosted = false;
         self.trouble = Some(reason);
         self.log.changed = true;
-        self.flying.clear();
+        self.ground();
         self.presence.interrupted();
     }
 
     /// One entry of the lobby's log. `true` if it is new here.
     pub(super) fn take(&mut self, store: &mut Store, entry: RoomEntry) -> Result<bool, StoreError> {
-        let Some(cursor) = self.cursor.filter(|cursor| entry.seq > cursor.seq) else {
-            return Ok(false);
-        };
-        self.move_to(RoomCursor { seq: entry.seq, ..cursor });
-        if store.find(LogId::LOBBY, &entry.from.key, entry.mid)?.is_some() {
+        self.bookmarks.read(entry.seq, entry.mid);
+        if let Some(seq) = store.find(LogId::LOBBY, &entry.from.key, entry.mid)? {
+            if entry.from.key == self.me
+                && self.bookmarks.has_lost()
+                && let Some(pos) = store.out_pos(LogId::LOBBY, seq)?
+            {
+                self.bookmarks.stands(pos, entry.seq);
+            }
             return Ok(false);
         }
         let author = Author::Person(entry.from.key, entry.from.name);
@@ -168,49 +178,56 @@ impl Room {
 
     /// An entry that is not to be shown: it counts as read. `true` the first time that it comes.
     pub(super) fn pass_over(&mut self, entry: &RoomEntry) -> bool {
-        let fresh = self.cursor.filter(|cursor| entry.seq > cursor.seq);
-        if let Some(cursor) = fresh {
-            self.move_to(RoomCursor { seq: entry.seq, ..cursor });
-        }
-        fresh.is_some()
+        self.bookmarks.read(entry.seq, entry.mid)
     }
 
-    fn move_to(&mut self, cursor: RoomCursor) {
-        self.cursor_stale |= self.cursor != Some(cursor);
-        self.cursor = Some(cursor);
-    }
-
-    /// The lobby has decided on a post. Posts are decided in the order in which they were sent.
-    pub(super) fn decided(&mut self, mid: Mid) {
+    /// The lobby has decided on a post: it stands at `seq`, or does not stand. Posts are decided in the order in which
+    /// they were sent.
+    pub(super) fn decided(&mut self, mid: Mid, seq: Option<LobbySeq>) {
         if let Some(index) = self.flying.iter().position(|(_, flying)| *flying == mid) {
             let pos = self.flying[index].0;
             self.flying.drain(..=index);
+            match seq {
+                Some(seq) => self.bookmarks.stands(pos, seq),
+                None => self.bookmarks.refused(pos),
+            }
             self.log.row.acked = self.log.row.acked.max(pos);
             self.log.changed = true;
-            self.cursor_stale = true; // the row is written together with the cursor
+            self.stale = true; // the row is written together with the cursor
         }
     }
 
     /// Ends a step: posts that wait go out, as far as the window lets them; the cursor is written.
     pub(super) fn finish(&mut self, store: &mut Store, effects: &mut Vec<Effect>) -> Result<(), StoreError> {
-        if std::mem::take(&mut self.cursor_stale) {
-            if let Some(cursor) = self.cursor {
-                let text =
-                    serde_json::to_string(&cursor).map_err(|_| StoreError::Broken("place in the lobby"))?;
-                store.set_meta(CURSOR, &text)?;
-            }
+        if self.bookmarks.save(store)? || std::mem::take(&mut self.stale) {
+            self.stale = false;
             self.log.touch();
             self.log.save_touched(store)?;
         }
         if self.state != LobbyState::Connected {
             return Ok(());
         }
-        let last = self.flying.back().map_or(self.log.row.acked, |(pos, _)| *pos);
-        let room = WINDOW_ENTRIES.saturating_sub(self.flying.len() as u64);
-        if last >= self.log.out().0 || room == 0 {
+        self.again.extend(self.bookmarks.take_lost());
+        while let Some(pos) = self.again.front().filter(|_| self.window() > 0) {
+            let row = store.out_rows(LogId::LOBBY, *pos, 1)?;
+            self.again.pop_front();
+            self.put_on_its_way(row, effects)?;
+        }
+        if self.put >= self.log.out().0 || self.window() == 0 {
             return Ok(());
         }
-        for row in store.out_rows(LogId::LOBBY, last.next(), room)? {
+        let rows = store.out_rows(LogId::LOBBY, self.put.next(), self.window())?;
+        self.put = rows.last().map_or(self.put, |row| row.pos);
+        self.put_on_its_way(rows, effects)
+    }
+
+    /// How many posts more may be on their way.
+    fn window(&self) -> u64 {
+        WINDOW_ENTRIES.saturating_sub(self.flying.len() as u64)
+    }
+
+    fn put_on_its_way(&mut self, rows: Vec<OutRow>, effects: &mut Vec<Effect>) -> Result<(), StoreError> {
+        for row in rows {
             let text = Text::new(row.text).map_err(|_| StoreError::Broken("text"))?;
             self.flying.push_back((row.pos, row.mid));
             effects.push(Effect::Post(self.link, Post { mid: row.mid, at: row.at, text }));

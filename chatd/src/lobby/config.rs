@@ -13,6 +13,16 @@ pub enum Entry {
     Invited,
 }
 
+/// What a reader gets that has read another log than this lobby's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Past {
+    /// All that is kept.
+    All,
+    /// What was said since the lobby opened. It took over from another one, whose readers know what was said there;
+    /// what was said here long before is no news to them.
+    SinceOpen,
+}
+
 /// What a lobby holds and how long it waits. [`LobbyConfig::default`] suits a small machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LobbyConfig {
@@ -26,14 +36,24 @@ pub struct LobbyConfig {
     pub name_rest: Duration,
     /// Most connections that have not said a good hello yet.
     pub max_pending: usize,
-    /// Most entries of the log that are held.
+    /// Most entries of the log that are kept on disk; beyond, the oldest go.
+    pub keep_entries: u64,
+    /// Longest time for which an entry is kept.
+    pub keep_age: Duration,
+    /// Most bytes of entries that are kept: of their texts, and 256 more for each.
+    pub keep_bytes: u64,
+    /// What a reader gets that comes from another lobby.
+    pub past: Past,
+    /// Most entries of the log that are held in memory, for those who are up to date.
     pub ring_entries: usize,
-    /// Most bytes of encoded entries that are held.
+    /// Most bytes of encoded entries that are held in memory.
     pub ring_bytes: usize,
     /// Most comings and goings that a member may be behind before its link is cut.
     pub max_changes: usize,
     /// Time for which a member whose link dropped still counts as present.
     pub absent_grace: Duration,
+    /// Time for which those still count as present who were so when the lobby went down.
+    pub restart_grace: Duration,
     /// Time from accept to a good hello.
     pub handshake_timeout: Duration,
     /// Time for the goodbyes when the lobby stops.
@@ -50,10 +70,15 @@ impl Default for LobbyConfig {
             max_known: 65_536,
             name_rest: Duration::from_hours(90 * 24),
             max_pending: 512,
-            ring_entries: 16_384,
-            ring_bytes: 64 * 1024 * 1024,
+            keep_entries: 100_000,
+            keep_age: Duration::from_hours(30 * 24),
+            keep_bytes: 256 * 1024 * 1024,
+            past: Past::All,
+            ring_entries: 4_096,
+            ring_bytes: 16 * 1024 * 1024,
             max_changes: 16_384,
             absent_grace: Duration::from_secs(10),
+            restart_grace: Duration::from_secs(30),
             handshake_timeout: HANDSHAKE_TIMEOUT,
             drain_timeout: Duration::from_secs(2),
             restart_retry: Duration::from_millis(500),

@@ -1,22 +1,26 @@
 //! The room behind its lock, the wake-up of all connections, and the clock.
 
 use std::collections::HashMap;
+use std::future::pending;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use proto::ids::{Generation, Key, WallMs};
 use proto::invitation::Token;
-use proto::lobby::MemberHello;
+use proto::lobby::{FromLobby, MemberHello};
+use tokio::sync::mpsc::{self, OwnedPermit};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
+use tracing::error;
 
 use super::config::LobbyConfig;
 use super::doors::{Doors, Pass, TokenHash, TooMany};
 use super::keep::{Kept, Ledger};
+use super::log::{Archive, Denied, Group, Job, Page, Post, Start, Waiting};
 use super::rendezvous::Rendezvous;
-use super::room::{Batch, Cut, Entered, Outcome, Post, Reader, Room};
+use super::room::{Batch, Cut, Entered, Missing, Reader, Room};
 use super::roster::{LinkNo, Refusal};
 use super::wards::{Kind, Subject, Wards};
 
@@ -27,8 +31,32 @@ const ENTRY_PACE: Duration = Duration::from_millis(2);
 /// Least time between two wake-ups for presence alone, so that a thousand who return at once are a few changes.
 const PRESENCE_PACE: Duration = Duration::from_millis(50);
 
-/// Time between two notes that the names of those present are in use: a lobby that crashes frees none too early.
-const REFRESH: Duration = Duration::from_hours(24);
+/// Time between two looks at what has become too old in a log in which nobody writes.
+const TIDY: Duration = Duration::from_mins(10);
+
+/// Time between two notes of who is present, and that their names are in use: a lobby that crashes frees none too early.
+const REFRESH: Duration = Duration::from_mins(5);
+
+/// A lobby that was down for longer expects nobody back: who was present then has left since.
+const SHORT_ABSENCE: Duration = Duration::from_mins(10);
+
+/// The log, as the room has it.
+#[derive(Debug)]
+pub(super) struct Log {
+    pub(super) start: Start,
+    /// For readers behind the ring; `None`: there is nothing but the ring.
+    pub(super) archive: Option<Archive>,
+    /// What is to be written.
+    pub(super) jobs: mpsc::Sender<Job>,
+}
+
+impl Log {
+    /// The log of a lobby in which nobody speaks.
+    pub(super) fn none() -> Self {
+        let start = Start::empty(Generation(rand::random()));
+        Self { start, archive: None, jobs: mpsc::channel(1).0 }
+    }
+}
 
 /// What all connections of a lobby share.
 pub(super) struct Hub {
@@ -39,6 +67,7 @@ pub(super) struct Hub {
     moved: watch::Sender<()>,
     /// Where that goes which outlives the lobby.
     ledger: Ledger,
+    archive: Option<Archive>,
     /// Where the lobby can be reached, `host:port`.
     address: Option<String>,
     /// Wakes [`Hub::keep_time`] where there is something new to wait for.
@@ -89,34 +118,42 @@ struct State {
     wards: Wards,
     rendezvous: Rendezvous,
     links: HashMap<LinkNo, Seat>,
-    /// Nothing more is taken into the log: all that is in it can still be told to everybody.
-    closed: bool,
+    /// `None`: nothing more is taken into the log; all that is in it can still be told to everybody.
+    jobs: Option<mpsc::Sender<Job>>,
     woken: Option<Instant>,
     /// When the connections are to be woken for what they were not woken for yet.
     due: Option<Instant>,
     /// When the names of those present are next noted as in use.
     refresh: Instant,
+    /// When the log is next looked through.
+    tidy: Instant,
 }
 
 impl Hub {
-    pub(super) fn new(config: LobbyConfig, kept: Kept, ledger: Ledger) -> Self {
-        let mut room = Room::new(Generation(rand::random()), &config);
+    pub(super) fn new(config: LobbyConfig, kept: Kept, ledger: Ledger, log: Log) -> Self {
+        let Log { start, archive, jobs } = log;
+        let mut room = Room::new(&start, archive.is_some(), &config);
         room.restore(kept.names);
         let doors = Doors::new(config.entry, kept.guests, kept.passes);
-        let refresh = Instant::now() + REFRESH;
+        let now = Instant::now();
+        let short = u64::try_from(SHORT_ABSENCE.as_millis()).unwrap_or(u64::MAX);
+        let lately = |noted: WallMs| wall().0.saturating_sub(noted.0) <= short;
+        let back = kept.present.into_iter().filter(|(_, noted)| lately(*noted));
+        room.expect_back(back.map(|(key, _)| key), now + config.restart_grace);
         let state = State {
             room,
             doors,
             wards: Wards::new(kept.rules),
             rendezvous: Rendezvous::default(),
             links: HashMap::new(),
-            closed: false,
+            jobs: Some(jobs),
             woken: None,
             due: None,
-            refresh,
+            refresh: now + REFRESH,
+            tidy: now + TIDY,
         };
         let (moved, schedule) = (watch::Sender::new(()), Notify::new());
-        Self { config, state: Mutex::new(state), moved, ledger, address: kept.address, schedule }
+        Self { config, state: Mutex::new(state), moved, ledger, archive, address: kept.address, schedule }
     }
 
     /// No state is left half changed by a panic: each change is one call of the room.
@@ -189,28 +226,50 @@ impl Hub {
         Ok(entered)
     }
 
-    /// The signature of the post was checked.
-    pub(super) fn publish(&self, key: Key, link: LinkNo, post: Post) -> Result<Outcome, Cut> {
-        let mut state = self.state();
-        if state.closed {
-            return Err(Cut::Stopping);
-        }
-        // What stands in the log stands there, whoever asks again.
+    /// Hands a message to the log, once there is room. `answer` is sent what becomes of it, in the order of the
+    /// messages. Never returns in a lobby that stops: the other half of the link ends it.
+    pub(super) async fn publish(
+        &self,
+        link: LinkNo,
+        mut post: Post,
+        answer: OwnedPermit<FromLobby>,
+    ) -> Result<(), Cut> {
+        let Some(jobs) = self.look_over(link, &mut post)? else { return pending().await };
+        jobs.send(Job::Post(Box::new(Waiting { post, answer }))).await.map_err(|_| Cut::Stopping)
+    }
+
+    fn look_over(&self, link: LinkNo, post: &mut Post) -> Result<Option<mpsc::Sender<Job>>, Cut> {
+        let state = self.state();
+        let key = post.entry.from.key;
+        state.room.check(key, link)?;
         let muted = state.wards.holds(Kind::Mute, Subject::Key(key), wall());
-        if muted && !state.room.has(key, post.mid) {
-            return Ok(Outcome::Muted);
-        }
-        let outcome = state.room.publish(key, link, post)?;
-        if let Outcome::Stands { fresh: true, .. } = outcome {
+        post.denied = post.denied.or(muted.then_some(Denied::Muted));
+        Ok(state.jobs.clone())
+    }
+
+    /// What was written is in the log: everybody may read it.
+    pub(super) fn show(&self, group: &Group) {
+        let mut state = self.state();
+        state.room.show(group);
+        if !group.fresh.is_empty() {
             self.announce(state, ENTRY_PACE);
         }
-        Ok(outcome)
+    }
+
+    /// Reads what the ring does not hold.
+    pub(super) async fn page(&self, missing: Missing) -> Result<Page, Cut> {
+        let Missing { after, check, until } = missing;
+        let archive = self.archive.as_ref().ok_or(Cut::Unreadable)?;
+        archive.page(after, check, until).await.map_err(|error| {
+            error!(%error, "the lobby's log cannot be read");
+            Cut::Unreadable
+        })
     }
 
     /// Takes nothing more into the log.
     pub(super) fn close(&self) {
         let mut state = self.state();
-        state.closed = true;
+        state.jobs = None;
         state.room.refresh();
         self.keep(&mut state);
     }
@@ -292,8 +351,13 @@ impl Hub {
             state.room.refresh();
             state.refresh = now + REFRESH;
         }
+        if state.tidy <= now {
+            state.tidy = now + TIDY;
+            // Where the queue is full the thread tidies with what it writes.
+            state.jobs.as_ref().map(|jobs| jobs.try_send(Job::Tidy));
+        }
         self.keep(&mut state);
-        let expiry = state.room.next_expiry().into_iter().chain([state.refresh]).min();
+        let expiry = state.room.next_expiry().into_iter().chain([state.refresh, state.tidy]).min();
         if state.room.changed() != before || state.due.is_some_and(|due| due <= now) {
             self.wake(state, now);
             return expiry;
@@ -308,7 +372,8 @@ mod meet;
 mod orders;
 pub(super) use orders::OrderError;
 
-fn wall() -> WallMs {
+/// The wall clock.
+pub(super) fn wall() -> WallMs {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     WallMs(u64::try_from(since.as_millis()).unwrap_or_default())
 }

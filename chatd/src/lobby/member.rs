@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proto::ids::Key;
-use proto::lobby::{FromLobby, ToLobby};
+use proto::lobby::{FromLobby, Member, ToLobby};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -25,8 +25,10 @@ use crate::link::gate::Place;
 use crate::link::{Incoming, LinkError, Outgoing};
 use greet::{Greeted, Guest, Refused};
 
-/// Answers that wait to be written. Full: no further request of this connection is read until there is room.
-const ANSWERS: usize = 32;
+/// Answers that wait to be written, those of posts that wait for the disk included. Full: no further request of this
+/// connection is read until there is room. A daemon has at most [`WINDOW_ENTRIES`](proto::limits::WINDOW_ENTRIES) posts
+/// on their way, so that there is always room for answers to its questions.
+const ANSWERS: usize = 256 + 32;
 
 /// Time for the last words to a connection that ends.
 const FAREWELL: Duration = Duration::from_millis(1_500);
@@ -36,6 +38,9 @@ const LINGER: Duration = Duration::from_millis(300);
 
 /// How long a link that was cut for its own good is asked to wait, in milliseconds.
 const CUT_RETRY_MS: u64 = 1_000;
+
+/// How long somebody is asked to wait for whom nothing can be read, in milliseconds.
+const UNREADABLE_RETRY_MS: u64 = 5_000;
 
 /// How long somebody who broke the rules, or whose key is in use elsewhere, is asked to wait, in milliseconds.
 const LONG_RETRY_MS: u64 = 30_000;
@@ -96,7 +101,8 @@ async fn stay(hub: &Arc<Hub>, lobby: Key, guest: Guest, closing: &CancellationTo
     let name = entered.welcome.name.clone();
     Span::current().record("name", name.as_str()).record("key", fingerprint(&key));
     info!("entered");
-    let mut seat = Seat { hub: hub.clone(), lobby, key, link: entered.link, tether, bye: false };
+    let member = Member { name, key };
+    let mut seat = Seat { hub: hub.clone(), lobby, member, link: entered.link, tether, bye: false };
     let (answer, answers) = mpsc::channel(ANSWERS);
     let end = tokio::select! {
         biased;
@@ -129,7 +135,7 @@ struct Seat {
     hub: Arc<Hub>,
     /// The lobby's own key.
     lobby: Key,
-    key: Key,
+    member: Member,
     link: LinkNo,
     tether: Tether,
     bye: bool,
@@ -138,9 +144,9 @@ struct Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         if self.bye {
-            self.hub.bye(self.key, self.link);
+            self.hub.bye(self.member.key, self.link);
         } else {
-            self.hub.dropped(self.key, self.link);
+            self.hub.dropped(self.member.key, self.link);
         }
     }
 }
@@ -158,6 +164,7 @@ fn goodbye(hub: &Hub, end: &End) -> Option<FromLobby> {
         End::Bye | End::Link(LinkError::Closed) => return None,
         End::Cut(Cut::Stopping) => u64::try_from(hub.config.restart_retry.as_millis()).unwrap_or(u64::MAX),
         End::Cut(Cut::TooSlow) => CUT_RETRY_MS,
+        End::Cut(Cut::Unreadable) => UNREADABLE_RETRY_MS,
         End::Cut(Cut::Superseded | Cut::Removed | Cut::Banned) | End::Protocol | End::Link(_) => {
             LONG_RETRY_MS
         }

@@ -6,6 +6,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | `room` | who may do what: members, log and presence together, plain data in and out |
+//! | `log` | what was said, on disk: the thread that writes it, and pages for readers who are far behind |
 //! | `ring` | the newest entries of the log, each encoded once for all readers |
 //! | `roster` | names, keys, who is here, and the log of comings and goings |
 //! | `hub` | the room behind its lock, the wake-up of all connections, the clock |
@@ -26,6 +27,7 @@ mod desk;
 mod doors;
 mod hub;
 mod keep;
+mod log;
 mod member;
 mod rendezvous;
 mod ring;
@@ -34,5 +36,5 @@ mod roster;
 mod server;
 mod wards;
 
-pub use config::{Entry, LobbyConfig};
+pub use config::{Entry, LobbyConfig, Past};
 pub use server::Lobby;

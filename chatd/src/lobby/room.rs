@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use proto::ids::{Generation, Key, LobbySeq, Mid, Signature, WallMs};
-use proto::lobby::{FromLobby, Member, MemberHello, RoomCursor, RoomEntry, Welcome};
+use proto::ids::{Generation, Key, LobbySeq, Mid, WallMs};
+use proto::lobby::{FromLobby, Member, MemberHello, RoomCursor, Welcome};
 use proto::name::Name;
-use proto::text::Text;
 use tokio::time::Instant;
 
-use super::config::LobbyConfig;
+use super::config::{LobbyConfig, Past};
 use super::keep::RowChange;
+use super::log::{Group, Page, Start};
 use super::ring::{Read, Ring};
 use super::roster::{Delta, LinkNo, Refusal, Roster};
 
@@ -20,6 +20,10 @@ use super::roster::{Delta, LinkNo, Refusal, Roster};
 pub(super) struct Room {
     generation: Generation,
     ring: Ring,
+    /// What the ring does not hold any more can be read elsewhere.
+    archived: bool,
+    /// Where those begin who come from another lobby.
+    past: LobbySeq,
     roster: Roster,
     links: u64,
 }
@@ -34,6 +38,8 @@ pub(super) struct Entered {
     pub(super) welcome: Welcome,
     /// Everybody present, the new one included.
     pub(super) members: Vec<Arc<Member>>,
+    /// What lies before this entry is left out.
+    pub(super) gap: Option<LobbySeq>,
     /// Where this link reads on.
     pub(super) reader: Reader,
 }
@@ -42,7 +48,17 @@ pub(super) struct Entered {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reader {
     seq: LobbySeq,
+    /// The place is good only if this is the entry there; that is still to be looked up, in the archive.
+    check: Option<Mid>,
     changed: u64,
+}
+
+impl Reader {
+    /// Takes up a page of what the ring did not hold.
+    pub(super) fn turn(&mut self, page: Page) -> Read {
+        (self.seq, self.check) = (page.end, None);
+        Read { gap: page.gap, frames: page.frames, more: true }
+    }
 }
 
 /// What a link has to write.
@@ -52,7 +68,25 @@ pub(super) struct Batch {
     pub(super) told: VecDeque<FromLobby>,
     /// Goes before the entries: who speaks there was announced.
     pub(super) presence: Delta,
-    pub(super) entries: Read,
+    pub(super) entries: Next,
+}
+
+/// What comes next in the log.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// The ring holds it.
+    Here(Read),
+    /// The archive holds it.
+    Behind(Missing),
+}
+
+/// What is to be read in the archive.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Missing {
+    pub(super) after: LobbySeq,
+    pub(super) check: Option<Mid>,
+    /// Behind this the ring goes on.
+    pub(super) until: LobbySeq,
 }
 
 /// Why a link of a member is no longer served.
@@ -70,35 +104,23 @@ pub(super) enum Cut {
     /// An operator ended it, for longer.
     #[error("an operator has banned you from the lobby")]
     Banned,
+    /// What the member lacks cannot be read at the moment.
+    #[error("the lobby cannot read its log, come back later")]
+    Unreadable,
     /// The lobby takes nothing more.
     #[error("the lobby is stopping")]
     Stopping,
 }
 
-/// What a member says, signed.
-#[derive(Debug)]
-pub(super) struct Post {
-    pub(super) mid: Mid,
-    pub(super) at: WallMs,
-    pub(super) text: Text,
-    pub(super) sig: Signature,
-}
-
-/// What became of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// It stands in the log, `fresh` where it did not before.
-    Stands { seq: LobbySeq, fresh: bool },
-    /// It does not fit into a frame.
-    TooLong,
-    /// An operator has decided that its author may not speak.
-    Muted,
-}
-
 impl Room {
-    pub(super) fn new(generation: Generation, config: &LobbyConfig) -> Self {
-        let ring = Ring::new(config.ring_entries, config.ring_bytes);
-        Self { generation, ring, roster: Roster::new(config), links: 0 }
+    /// A room whose log stands at `start`; with `archived` what it holds can be read elsewhere.
+    pub(super) fn new(start: &Start, archived: bool, config: &LobbyConfig) -> Self {
+        let ring = Ring::new(start, config.ring_entries, config.ring_bytes);
+        let past = match config.past {
+            Past::All => LobbySeq::START,
+            Past::SinceOpen => start.head,
+        };
+        Self { generation: start.generation, ring, archived, past, roster: Roster::new(config), links: 0 }
     }
 
     /// Lets a key in that speaks `version` and comes from `from`.
@@ -121,44 +143,56 @@ impl Room {
             head: self.ring.head(),
             seen_as: from,
         };
-        let reader = Reader { seq: self.start(hello.room), changed: self.roster.changed() };
-        Ok(Entered { link, older, welcome, members: self.roster.everybody(), reader })
+        let (seq, check) = self.start(hello.room);
+        let other = hello.room.is_some_and(|cursor| cursor.generation != self.generation);
+        let reader = Reader { seq, check, changed: self.roster.changed() };
+        let gap = (other && seq > LobbySeq::START).then(|| seq.next());
+        Ok(Entered { link, older, welcome, members: self.roster.everybody(), gap, reader })
     }
 
     /// Where a reader begins: at the head if it is new, after its cursor if that is on this log, else at the start.
-    fn start(&self, cursor: Option<RoomCursor>) -> LobbySeq {
+    /// What only the archive can tell is still to be checked.
+    fn start(&self, cursor: Option<RoomCursor>) -> (LobbySeq, Option<Mid>) {
         let head = self.ring.head();
-        match cursor {
-            None => head,
-            Some(RoomCursor { generation, seq }) if generation == self.generation && seq <= head => seq,
-            Some(_) => LobbySeq::START,
+        let Some(cursor) = cursor else { return (head, None) };
+        let RoomCursor { generation, seq, mid } = cursor;
+        if generation != self.generation {
+            return (self.past, None);
         }
+        if seq > head {
+            return (LobbySeq::START, None);
+        }
+        if seq < self.ring.floor() {
+            return (seq, mid);
+        }
+        // One who has read nothing yet has no entry to show.
+        let strayed = mid.is_some() && self.ring.mid_at(seq) != mid;
+        (if strayed { LobbySeq::START } else { seq }, None)
     }
 
-    /// Whether a message stands in the log.
-    pub(super) fn has(&self, key: Key, mid: Mid) -> bool {
-        self.ring.find(key, mid).is_some()
+    /// Whether the key still speaks on this link.
+    pub(super) fn check(&self, key: Key, link: LinkNo) -> Result<(), Cut> {
+        self.roster.holds(key, link).map(drop).ok_or(Cut::Superseded)
     }
 
-    /// Puts a message into the log, once for each author and `mid`.
-    pub(super) fn publish(&mut self, key: Key, link: LinkNo, post: Post) -> Result<Outcome, Cut> {
-        let Post { mid, at, text, sig } = post;
-        let member = self.roster.holds(key, link).ok_or(Cut::Superseded)?;
-        if let Some(seq) = self.ring.find(key, mid) {
-            return Ok(Outcome::Stands { seq, fresh: false });
+    /// Takes up what is in the log from now on.
+    pub(super) fn show(&mut self, group: &Group) {
+        for entry in &group.fresh {
+            self.ring.push(entry.clone());
         }
-        let from = Member::clone(member);
-        let entry = RoomEntry { seq: LobbySeq::START, from, mid, at, text, sig };
-        match self.ring.append(entry) {
-            Ok(seq) => Ok(Outcome::Stands { seq, fresh: true }),
-            Err(_) => Ok(Outcome::TooLong),
-        }
+        self.ring.drop_until(group.floor);
     }
 
     /// What the reader lacks, or the first part of it; the reader moves behind it.
     pub(super) fn read(&self, reader: &mut Reader) -> Result<Batch, Cut> {
         let presence = self.roster.since(&mut reader.changed).ok_or(Cut::TooSlow)?;
-        Ok(Batch { told: VecDeque::new(), presence, entries: self.ring.read(&mut reader.seq) })
+        let until = self.ring.floor();
+        let entries = if self.archived && reader.seq < until {
+            Next::Behind(Missing { after: reader.seq, check: reader.check, until })
+        } else {
+            Next::Here(self.ring.read(&mut reader.seq))
+        };
+        Ok(Batch { told: VecDeque::new(), presence, entries })
     }
 
     /// The member said goodbye.
@@ -184,6 +218,11 @@ impl Room {
     /// Takes up names that were kept.
     pub(super) fn restore(&mut self, names: Vec<(Key, Name, WallMs)>) {
         self.roster.restore(names);
+    }
+
+    /// Who was present when the lobby went down may be back until `until`.
+    pub(super) fn expect_back(&mut self, keys: impl IntoIterator<Item = Key>, until: Instant) {
+        self.roster.expect_back(keys, until);
     }
 
     /// Tells what time it is, for what follows.

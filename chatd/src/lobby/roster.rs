@@ -124,23 +124,6 @@ impl Roster {
         }
     }
 
-    /// Takes up names that were kept, longest unused first. Where two look alike the one used last is taken.
-    pub(super) fn restore(&mut self, names: Vec<(Key, Name, WallMs)>) {
-        let surplus = names.len().saturating_sub(self.max_known);
-        self.noted.extend(names.iter().take(surplus).map(|(key, ..)| *key));
-        for (key, name, used) in names.into_iter().skip(surplus) {
-            while let Some(owner) = self.owner(key, &name).map(|member| member.key) {
-                self.remove(owner);
-            }
-            self.departures += 1;
-            let departure = self.departures;
-            self.own(key, &name);
-            self.absent.insert((departure, key));
-            let member = Arc::new(Member { name, key });
-            self.records.insert(key, Record { member, state: State::Absent { departure }, used });
-        }
-    }
-
     /// Tells what time it is, for what follows.
     pub(super) fn set_wall(&mut self, now: WallMs) {
         self.wall = now;
@@ -158,7 +141,10 @@ impl Roster {
 
     /// The rows that have changed since the last call.
     pub(super) fn take_changes(&mut self) -> Vec<RowChange> {
-        let row = |record: &Record| Row::Name { name: record.member.name.clone(), used: record.used };
+        let row = |record: &Record| {
+            let here = !matches!(record.state, State::Absent { .. });
+            Row::Name { name: record.member.name.clone(), used: record.used, here }
+        };
         self.noted.drain().map(|key| (RowId::Name(key), self.records.get(&key).map(row))).collect()
     }
 
@@ -378,6 +364,9 @@ impl Roster {
 
 #[path = "roster_find.rs"]
 mod find;
+
+#[path = "roster_restore.rs"]
+mod restore;
 
 #[cfg(test)]
 #[path = "roster_tests.rs"]

@@ -88,7 +88,7 @@ fn a_name_in_use_stays_its_keys_own_for_however_long() {
 fn rows(roster: &mut Roster) -> Vec<(Key, Name, WallMs)> {
     let changes = roster.take_changes();
     let row = |(id, row)| match (id, row) {
-        (RowId::Name(key), Some(Row::Name { name, used })) => (key, name, used),
+        (RowId::Name(key), Some(Row::Name { name, used, .. })) => (key, name, used),
         change => panic!("a row is gone: {change:?}"),
     };
     changes.into_iter().map(row).collect()
@@ -111,6 +111,28 @@ fn names_that_were_kept_belong_to_their_keys_whoever_comes_first() {
     assert_eq!(enter(&mut after, 1, "anna", 4).0, "anna");
     after.bye(key(5), LinkNo(2));
     assert_eq!(enter(&mut after, 6, "Ian", 5).0, "Ian", "nobody goes by that any more");
+}
+
+#[test]
+fn who_was_present_before_a_restart_is_so_until_the_grace_is_over() {
+    let mut before = roster(100);
+    for (n, who) in [(1, "anna"), (2, "bobby"), (3, "carol")] {
+        enter(&mut before, n, who, u64::from(n));
+    }
+    before.bye(key(3), LinkNo(3));
+    let mut after = roster(100);
+    let until = Instant::now() + Duration::from_secs(30);
+    after.restore(rows(&mut before));
+    after.expect_back([key(1), key(2), key(9)], until);
+    check(&after);
+    assert_eq!(after.everybody().len(), 2);
+    let mut cursor = after.changed();
+    enter(&mut after, 1, "anna", 1);
+    assert!(after.since(&mut cursor).expect("known").joined.is_empty(), "anna has never left");
+    after.expire(until);
+    check(&after);
+    let left: Vec<Key> = after.since(&mut cursor).expect("known").left.iter().map(|who| who.key).collect();
+    assert_eq!(left, [key(2)]);
 }
 
 #[test]

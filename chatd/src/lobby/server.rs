@@ -7,6 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet, spawn_blocking};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -14,8 +16,9 @@ use tracing::{Instrument, error, info, info_span, warn};
 
 use super::config::LobbyConfig;
 use super::desk::Desk;
-use super::hub::Hub;
+use super::hub::{Hub, Log, wall};
 use super::keep::{self, Keeper, Kept, Ledger, Row, RowId};
+use super::log::{self, LogFile, QUEUE, Retention, Writer};
 use super::member;
 use crate::identity::Identity;
 use crate::ipc::ListenError;
@@ -30,24 +33,37 @@ pub struct Lobby {
     kept: Kept,
     ledger: Ledger,
     keeper: Option<Keeper>,
+    log: LogFile,
     desk: Option<Desk>,
 }
 
 impl Lobby {
     /// A lobby that forgets everything when it ends.
-    pub fn in_memory(config: LobbyConfig) -> Self {
-        Self { config, kept: Kept::default(), ledger: Ledger::default(), keeper: None, desk: None }
-    }
-
-    /// A lobby that keeps in `dir` which name belongs to which key. The folder is there, its owner's only, and no other
-    /// lobby uses it at the same time.
     ///
     /// # Errors
     ///
-    /// Where what is kept there cannot be read, so that no name passes to another key because of it.
+    /// Where the linked SQLite cannot be used.
+    pub fn in_memory(config: LobbyConfig) -> Result<Self, StoreError> {
+        let entries = u64::try_from(config.ring_entries).unwrap_or(u64::MAX);
+        let bytes = u64::try_from(config.ring_bytes).unwrap_or(u64::MAX);
+        let log = LogFile::in_memory(Retention { entries, bytes, age: config.keep_age })?;
+        let (kept, ledger) = (Kept::default(), Ledger::default());
+        Ok(Self { config, kept, ledger, keeper: None, log, desk: None })
+    }
+
+    /// A lobby that keeps in `dir` what was said and which name belongs to which key. The folder is there, its owner's
+    /// only, and no other lobby uses it at the same time.
+    ///
+    /// # Errors
+    ///
+    /// Where what is kept there cannot be read: nothing is changed then, so that no name passes to another key and
+    /// nothing that was said is lost because of it.
     pub fn kept_in(dir: &Path, config: LobbyConfig) -> Result<Self, StoreError> {
+        let retention =
+            Retention { entries: config.keep_entries, age: config.keep_age, bytes: config.keep_bytes };
+        let log = LogFile::open(dir, retention)?;
         let (kept, ledger, keeper) = keep::open(dir)?;
-        Ok(Self { config, kept, ledger, keeper: Some(keeper), desk: None })
+        Ok(Self { config, kept, ledger, keeper: Some(keeper), log, desk: None })
     }
 
     /// Takes orders by a local socket in `dir`, and tells in invitations that the lobby is reached at `address`.
@@ -69,19 +85,24 @@ impl Lobby {
     ///
     /// # Errors
     ///
-    /// Only where the listener is not one.
+    /// Only where the listener is not one, or the log's thread cannot be started.
     pub async fn serve(
         self,
         listener: TcpListener,
         identity: Arc<Identity>,
         shutdown: CancellationToken,
     ) -> io::Result<()> {
-        let Self { config, kept, ledger, keeper, desk } = self;
+        let Self { config, kept, ledger, keeper, log, desk } = self;
         let addr = listener.local_addr()?;
-        info!(%addr, "lobby open");
         let gate = Gate::new(config.max_pending);
-        let server = Server { gate, hub: Arc::new(Hub::new(config, kept, ledger)), identity };
-        server.run(listener, desk, shutdown).await;
+        let (jobs, waiting) = mpsc::channel(QUEUE);
+        let start = log.start().map_err(io::Error::other)?;
+        let ends = Log { start, archive: log.archive(), jobs };
+        let hub = Arc::new(Hub::new(config, kept, ledger, ends));
+        let writer = start_writer(log, waiting, hub.clone())?;
+        info!(%addr, generation = %start.generation, head = start.head.0, "lobby open");
+        let server = Server { gate, hub, identity };
+        server.run(listener, desk, shutdown, writer).await;
         if let Some(keeper) = keeper {
             // The hub is gone, and the ledger with it: the thread writes what is left and ends.
             spawn_blocking(move || keeper.finish()).await.ok();
@@ -98,7 +119,13 @@ struct Server {
 }
 
 impl Server {
-    async fn run(mut self, listener: TcpListener, desk: Option<Desk>, shutdown: CancellationToken) {
+    async fn run(
+        mut self,
+        listener: TcpListener,
+        desk: Option<Desk>,
+        shutdown: CancellationToken,
+        writer: Writer,
+    ) {
         let mut members = JoinSet::new();
         let closing = CancellationToken::new();
         let hub = self.hub.clone();
@@ -121,6 +148,10 @@ impl Server {
         drop(listener);
         // In this order: after the goodbye to one member nothing can be said that only others would hear.
         self.hub.close();
+        let written = spawn_blocking(move || writer.finish());
+        if timeout(self.hub.config.drain_timeout, written).await.is_err() {
+            warn!("the disk does not take what was said last: its authors publish it again");
+        }
         closing.cancel();
         drain(&self.hub, members).await;
     }
@@ -138,6 +169,16 @@ impl Server {
         let serving = member::serve(self.hub.clone(), self.identity.clone(), caller, closing.child_token());
         members.spawn(serving.instrument(span));
     }
+}
+
+/// What is in the log is shown at once.
+fn start_writer(log: LogFile, waiting: mpsc::Receiver<log::Job>, hub: Arc<Hub>) -> io::Result<Writer> {
+    // The room's timers are those of this runtime.
+    let runtime = Handle::current();
+    log::start(log, waiting, wall, move |group| {
+        let _guard = runtime.enter();
+        hub.show(group);
+    })
 }
 
 async fn take_orders(desk: Option<&Desk>, hub: &Hub) {

@@ -143,6 +143,16 @@ impl Store {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// Who came and who left, in order: `joined anna`, `left anna`. For tests.
+    #[cfg(test)]
+    pub(crate) fn all_moves(&self, log: LogId) -> Result<Vec<String>, StoreError> {
+        let mut query = self.db.prepare(
+            "SELECT kind || ' ' || name FROM entry WHERE log = ?1 AND kind IN ('joined', 'left') ORDER BY seq",
+        )?;
+        let rows = query.query_map([log.0], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// The daemon's own lines of a log, in order. For tests.
     #[cfg(test)]
     pub(crate) fn all_notices(&self, log: LogId) -> Result<Vec<String>, StoreError> {

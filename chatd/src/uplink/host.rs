@@ -5,12 +5,13 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use anyhow::Context;
 use tracing::{Instrument, info, info_span, warn};
 
 use super::Uplink;
 use crate::dirs;
 use crate::link::socket;
-use crate::lobby::{Lobby, LobbyConfig};
+use crate::lobby::{Lobby, LobbyConfig, Past};
 
 /// The lobby of a machine where none was named. The first daemon hosts it; when that one goes, the next does.
 pub const BUILT_IN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 43210);
@@ -66,7 +67,9 @@ impl Uplink {
             Err(error) => return Err(error),
         };
         info!(%addr, "nobody hosts the lobby: hosting it");
-        let lobby = self.lobby().serve(listener, Arc::clone(&self.identity), self.shutdown.child_token());
+        let lobby =
+            self.lobby().map_err(|error| io::Error::other(format!("cannot host the lobby: {error:#}")))?;
+        let lobby = lobby.serve(listener, Arc::clone(&self.identity), self.shutdown.child_token());
         let serve = async move {
             if let Err(error) = lobby.await {
                 warn!(%error, "the hosted lobby ended");
@@ -76,15 +79,13 @@ impl Uplink {
         Ok(true)
     }
 
-    /// The lobby to host. One that cannot keep anything is better than none.
-    fn lobby(&self) -> Lobby {
-        let kept = dirs::own_dir(&self.data).map_err(|error| error.to_string()).and_then(|()| {
-            Lobby::kept_in(&self.data, LobbyConfig::default()).map_err(|error| error.to_string())
-        });
-        kept.unwrap_or_else(|error| {
-            warn!(error, "the hosted lobby keeps no names");
-            Lobby::in_memory(LobbyConfig::default())
-        })
+    /// The lobby to host. Where what it keeps cannot be read there is none: what was said must not be lost, and another
+    /// daemon of this machine may host in its place.
+    fn lobby(&self) -> anyhow::Result<Lobby> {
+        dirs::own_dir(&self.data)?;
+        let config = LobbyConfig { past: Past::SinceOpen, ..LobbyConfig::default() };
+        Lobby::kept_in(&self.data, config)
+            .with_context(|| format!("cannot read what it keeps in {}", self.data.display()))
     }
 }
 

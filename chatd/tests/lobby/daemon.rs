@@ -9,7 +9,7 @@ use chatd::identity::{Identity, fingerprint};
 
 /// A running `lobbyd`, killed when dropped.
 pub(crate) struct Daemon {
-    child: Child,
+    pub(crate) child: Child,
     pub(crate) addr: SocketAddr,
     key: String,
 }
@@ -35,7 +35,11 @@ impl Daemon {
     }
 
     pub(crate) fn start_with(data: &Path, args: &[&str]) -> Self {
-        let mut child = with(data, args).spawn().expect("starts");
+        Self::ready(with(data, args).spawn().expect("starts"))
+    }
+
+    /// One that was started in another way; waits until it says that it is ready.
+    pub(crate) fn ready(mut child: Child) -> Self {
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().expect("piped")).read_line(&mut line).expect("a line");
         let said =

@@ -40,11 +40,16 @@ impl TestLobby {
     }
 
     pub(crate) fn with(config: LobbyConfig) -> Self {
-        Self::run(Lobby::in_memory(config))
+        Self::run(Lobby::in_memory(config).expect("opens"), identity())
     }
 
     pub(crate) fn kept_in(dir: &Path) -> Self {
-        Self::run(Lobby::kept_in(dir, LobbyConfig::default()).expect("opens"))
+        Self::kept_with(dir, LobbyConfig::default())
+    }
+
+    pub(crate) fn kept_with(dir: &Path, config: LobbyConfig) -> Self {
+        let identity = Arc::new(Identity::load_or_create(dir).expect("key"));
+        Self::run(Lobby::kept_in(dir, config).expect("opens"), identity)
     }
 
     /// A lobby that somebody else runs.
@@ -52,10 +57,9 @@ impl TestLobby {
         Self { addr, key, shutdown: CancellationToken::new(), task: JoinSet::new() }
     }
 
-    fn run(lobby: Lobby) -> Self {
+    fn run(lobby: Lobby, identity: Arc<Identity>) -> Self {
         let listener = socket::listen(SocketAddr::from(([127, 0, 0, 1], 0))).expect("listens");
         let addr = listener.local_addr().expect("address");
-        let identity = Arc::new(Identity::ephemeral().expect("key"));
         let (key, shutdown, mut task) = (identity.key(), CancellationToken::new(), JoinSet::new());
         let serving = lobby.serve(listener, identity, shutdown.clone());
         task.spawn(async { serving.await.expect("serves") });
@@ -183,8 +187,9 @@ impl Fake {
         names
     }
 
+    /// A place of which no entry was read.
     pub(crate) fn cursor(&self, seq: LobbySeq) -> RoomCursor {
-        RoomCursor { generation: self.welcome.generation, seq }
+        RoomCursor { generation: self.welcome.generation, seq, mid: None }
     }
 
     /// A message of this member, signed, to be sent.

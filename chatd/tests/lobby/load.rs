@@ -37,7 +37,8 @@ async fn pour(anna: Fake, count: u64) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_megabytes_pass_through_one_connection() {
     const COUNT: u64 = 1_600;
-    let lobby = TestLobby::start();
+    let dir = tempfile::tempdir().expect("folder");
+    let lobby = TestLobby::kept_in(dir.path());
     let anna = lobby.join(&identity(), "anna").await;
     let mut bobby = lobby.join(&identity(), "bobby").await;
     let count = async {

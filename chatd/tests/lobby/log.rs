@@ -38,7 +38,7 @@ async fn a_newcomer_begins_at_the_head_and_a_reader_of_another_log_at_the_start(
     }
     let mut newcomer = lobby.join(&identity(), "newcomer").await;
     assert_eq!(newcomer.welcome.head, LobbySeq(3));
-    let other = RoomCursor { generation: Generation([7; 16]), seq: LobbySeq(2) };
+    let other = RoomCursor { generation: Generation([7; 16]), seq: LobbySeq(2), mid: None };
     let mut stranger = lobby.resume(&identity(), "stranger", other).await;
     let mut ahead = lobby.resume(&identity(), "ahead", anna.cursor(LobbySeq(9))).await;
     anna.say("line 4").await;

@@ -1,6 +1,7 @@
 //! The lobby over real TLS sockets, with typed fake members.
 
 mod daemon;
+mod durable;
 mod harness;
 mod invitations;
 mod load;

@@ -114,7 +114,11 @@ pub(crate) fn to_lobby() -> impl Strategy<Value = ToLobby> {
 }
 
 fn member_hello() -> impl Strategy<Value = MemberHello> {
-    let room = (generation(), lobby_seq()).prop_map(|(generation, seq)| RoomCursor { generation, seq });
+    let room = (generation(), lobby_seq(), option::of(mid())).prop_map(|(generation, seq, mid)| RoomCursor {
+        generation,
+        seq,
+        mid,
+    });
     let token = option::of(any::<[u8; 16]>().prop_map(Token));
     (versions(), features(), name(), instance(), any::<u16>(), option::of(room), token).prop_map(
         |(versions, features, name, instance, port, room, invitation)| MemberHello {

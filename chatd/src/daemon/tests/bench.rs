@@ -6,7 +6,7 @@ use std::time::Duration;
 use proto::hello::Versions;
 use proto::ids::{Chain, Epoch, EpochTag, Generation, Instance, Key, LobbySeq, Mid, Pos, SessionNo, WallMs};
 use proto::ipc::{Call, CallError, Changes, EntryKind, Reply, SessionRef, SessionRow, UserRow};
-use proto::lobby::{FromLobby, Member, Welcome};
+use proto::lobby::{FromLobby, Member, RoomCursor, ToLobby, Welcome};
 use proto::name::Name;
 use proto::peer::{ByeCode, Content, DialId, Hello, OutState, PeerMessage};
 use proto::text::Text;
@@ -70,6 +70,11 @@ impl Bench {
     /// Of somebody who lets these come in.
     pub(super) fn accepting(accept: Accept) -> Self {
         Self::with(Setup { accept, ..setup() })
+    }
+
+    /// In the lobby of its machine, which one daemon hosts after the other.
+    pub(super) fn at_home() -> Self {
+        Self::with(Setup { named: false, ..setup() })
     }
 
     fn with(setup: Setup) -> Self {
@@ -191,17 +196,27 @@ impl Bench {
 
     /// A lobby with that key welcomes us and says who is there.
     pub(super) fn lobby(&mut self, lobby: Key, members: &[(u8, &str)]) {
+        self.welcome(lobby, Generation([1; 16]), 0);
+        self.members(members);
+    }
+
+    /// A lobby with that key welcomes us to that log, which ends there. Gives what our hello said of our place.
+    pub(super) fn welcome(&mut self, lobby: Key, generation: Generation, head: u64) -> Option<RoomCursor> {
         self.step(Event::LobbyUp { link: 1, hosted: false, key: lobby });
+        let hello = self.effects.iter().rev().find_map(|effect| match effect {
+            Effect::Lobby(_, ToLobby::Hello(hello)) => Some(hello.room),
+            _ => None,
+        });
         let welcome = Welcome {
             version: 1,
             features: Vec::new(),
             name: name("anna"),
-            generation: Generation([1; 16]),
-            head: LobbySeq::START,
+            generation,
+            head: LobbySeq(head),
             seen_as: addr(),
         };
         self.step(Event::Lobby(FromLobby::Welcome(Box::new(welcome))));
-        self.members(members);
+        hello.flatten()
     }
 
     /// The lobby's word on who has which name.
@@ -227,6 +242,11 @@ impl Bench {
             PeerMessage::Bye { code, .. } => Some(*code),
             _ => None,
         })
+    }
+
+    /// Who came and who left, as the person is told.
+    pub(super) fn moves(&self) -> Vec<String> {
+        self.core.store.all_moves(LogId::LOBBY).expect("moves")
     }
 
     pub(super) fn notices(&self, log: LogId) -> Vec<String> {

@@ -1,5 +1,6 @@
 //! The command line of `lobbyd`: parse, build, run, and turn the result into an exit code.
 
+mod keep;
 mod orders;
 
 use std::io::{self, ErrorKind, Write};
@@ -7,9 +8,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::{ArgAction, Parser, Subcommand};
+use proto::limits::WINDOW_ENTRIES;
 use proto::paths::Base;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +23,9 @@ use super::{Entry, Lobby, LobbyConfig};
 use crate::dirs::{DirError, Lock};
 use crate::identity::{Identity, fingerprint};
 use crate::link::socket;
+
+/// Least number of messages that is kept: a daemon that comes back publishes as many again, and each must be one.
+const KEEP_LEAST: u64 = WINDOW_ENTRIES;
 
 /// The room where people meet: forwards what is said in the lobby, and tells who is there and where to reach them.
 #[derive(Debug, Parser)]
@@ -43,7 +49,19 @@ pub struct Args {
     #[arg(long, value_name = "HOST:PORT", value_parser = orders::host_port)]
     address: Option<String>,
 
-    /// Folder of the lobby's key and names; it stays the same lobby for as long as it has the same key.
+    /// Most messages of the room that are kept; beyond, the oldest go
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(KEEP_LEAST..))]
+    keep_entries: u64,
+
+    /// How long a message of the room is kept, like 30d or 12h; `never` lets none go for its age
+    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = keep::age)]
+    keep_for: Duration,
+
+    /// Most space for the messages of the room, like 256M or 1G; beyond, the oldest go
+    #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = keep::size)]
+    keep_bytes: u64,
+
+    /// Folder of the lobby's key, names and log; it stays the same lobby for as long as it has the same key.
     #[arg(long, global = true, value_name = "DIR", env = "LOBBYD_DATA_DIR")]
     data_dir: Option<PathBuf>,
 
@@ -98,6 +116,16 @@ impl Args {
     fn entry(&self) -> Entry {
         if self.open || self.listen.ip().is_loopback() { Entry::Open } else { Entry::Invited }
     }
+
+    fn config(&self) -> LobbyConfig {
+        LobbyConfig {
+            entry: self.entry(),
+            keep_entries: self.keep_entries,
+            keep_age: self.keep_for,
+            keep_bytes: self.keep_bytes,
+            ..LobbyConfig::default()
+        }
+    }
 }
 
 fn start_log(verbose: u8) {
@@ -135,9 +163,9 @@ async fn serve(args: &Args, data: &Path) -> anyhow::Result<()> {
     let identity = Arc::new(Identity::load_or_create(data)?);
     let listener = listen(args.listen)?;
     let _lock = lock(data)?;
-    let config = LobbyConfig { entry: args.entry(), ..LobbyConfig::default() };
-    let lobby = Lobby::kept_in(data, config)
-        .with_context(|| format!("cannot read the lobby's names in {}", data.display()))?;
+    let lobby = Lobby::kept_in(data, args.config()).with_context(|| {
+        format!("cannot read what the lobby keeps in {}; nothing was changed", data.display())
+    })?;
     let reached = listener.local_addr().context("cannot tell where the lobby listens")?.to_string();
     let reached = args.address.clone().unwrap_or(reached);
     let lobby = lobby.with_desk(data, reached).await?;

@@ -15,7 +15,7 @@ use super::{Entry, LobbyConfig, lock};
 use crate::dirs;
 use crate::identity::Identity;
 use crate::lobby::desk::{self, Answer, Order};
-use crate::lobby::hub::Hub;
+use crate::lobby::hub::{Hub, Log};
 use crate::lobby::keep;
 
 /// What `invite` takes.
@@ -187,9 +187,11 @@ async fn give(data: &Path, order: Order) -> anyhow::Result<Answer> {
     // What root would write into the folder of another user, that user could not read.
     dirs::own_dir(data)?;
     let _lock = lock(data)?;
-    let (kept, ledger, keeper) = keep::open(data)
+    let (mut kept, ledger, keeper) = keep::open(data)
         .with_context(|| format!("cannot read what the lobby in {} keeps", data.display()))?;
-    let hub = Hub::new(LobbyConfig { entry: Entry::Invited, ..LobbyConfig::default() }, kept, ledger);
+    kept.present.clear(); // nobody is here while no lobby runs
+    let config = LobbyConfig { entry: Entry::Invited, ..LobbyConfig::default() };
+    let hub = Hub::new(config, kept, ledger, Log::none());
     let answer = desk::carry_out(&hub, order).await;
     drop(hub);
     keeper.finish();

@@ -23,7 +23,7 @@ const FILE_NAME: &str = "lobby.db";
 const AUDIT_NAME: &str = "audit.log";
 
 /// Version of the tables, in `PRAGMA user_version`. 0 is an empty file.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 const TABLES: &str = "
 -- A name belongs to a key, until it was not used for long.
@@ -58,6 +58,9 @@ CREATE TABLE IF NOT EXISTS meta (
 ) WITHOUT ROWID;
 ";
 
+/// Who was present, so that a lobby that comes back at once takes nobody for gone.
+const V2: &str = "ALTER TABLE name ADD COLUMN here INTEGER NOT NULL DEFAULT 0";
+
 /// Where the lobby can be reached, among the named values.
 const ADDRESS: &str = "address";
 
@@ -73,8 +76,8 @@ impl Book {
     pub(super) fn open(dir: &Path) -> Result<Self, StoreError> {
         check_sqlite()?;
         let path = dir.join(FILE_NAME);
-        make_private(&path).map_err(|error| cannot_open(&path, &error))?;
-        let db = Connection::open(path)?;
+        private_file(&path)?;
+        let mut db = Connection::open(path)?;
         db.busy_timeout(Duration::from_secs(5))?;
         db.pragma_update(None, "journal_mode", "WAL")?;
         db.pragma_update(None, "synchronous", "FULL")?;
@@ -82,8 +85,13 @@ impl Book {
         if found > VERSION {
             return Err(StoreError::Newer { found, known: VERSION });
         }
-        db.execute_batch(TABLES)?;
-        db.pragma_update(None, "user_version", VERSION)?;
+        let tx = db.transaction()?;
+        tx.execute_batch(TABLES)?;
+        if found < 2 {
+            tx.execute_batch(V2)?;
+        }
+        tx.pragma_update(None, "user_version", VERSION)?;
+        tx.commit()?;
         Ok(Self { db, audit: dir.join(AUDIT_NAME) })
     }
 
@@ -92,6 +100,7 @@ impl Book {
         let address = "SELECT value FROM meta WHERE key = ?1";
         Ok(Kept {
             names: self.names()?,
+            present: self.present()?,
             guests: self.guests()?,
             passes: self.passes()?,
             rules: self.rules()?,
@@ -157,6 +166,17 @@ impl Book {
         Ok(names)
     }
 
+    fn present(&self) -> Result<Vec<(Key, WallMs)>, StoreError> {
+        let mut query = self.db.prepare("SELECT key, used FROM name WHERE here")?;
+        let mut rows = query.query([])?;
+        let mut present = Vec::new();
+        while let Some(row) = rows.next()? {
+            let key = key(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)?;
+            present.push((key, WallMs(row.get(1)?)));
+        }
+        Ok(present)
+    }
+
     /// Writes all or nothing, with one flush of the disk.
     ///
     /// Lines go to the audit log first: what cannot be put down is not done for good. After a failure they may stand
@@ -185,9 +205,9 @@ impl Book {
 
 fn put(tx: &Transaction<'_>, id: &RowId, row: &Row) -> Result<(), StoreError> {
     match (id, row) {
-        (RowId::Name(key), Row::Name { name, used }) => tx
-            .prepare_cached("INSERT OR REPLACE INTO name (key, name, used) VALUES (?1, ?2, ?3)")?
-            .execute(params![key.0, name.as_str(), used.0])?,
+        (RowId::Name(key), Row::Name { name, used, here }) => tx
+            .prepare_cached("INSERT OR REPLACE INTO name (key, name, used, here) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![key.0, name.as_str(), used.0, here])?,
         (RowId::Guest(key), Row::Guest) => {
             tx.prepare_cached("INSERT OR REPLACE INTO guest (key) VALUES (?1)")?.execute([key.0])?
         }
@@ -227,6 +247,11 @@ fn key(bytes: &[u8]) -> Result<Key, StoreError> {
 fn cannot_open(path: &Path, error: &io::Error) -> rusqlite::Error {
     let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
     rusqlite::Error::SqliteFailure(code, Some(format!("{}: {error}", path.display())))
+}
+
+/// Makes the file of a database, if it is not there yet.
+pub(in crate::lobby) fn private_file(path: &Path) -> Result<(), StoreError> {
+    Ok(make_private(path).map(drop).map_err(|error| cannot_open(path, &error))?)
 }
 
 /// The files that SQLite puts beside it get the same mode.

@@ -24,6 +24,8 @@ use super::wards::Rule;
 use crate::store::StoreError;
 use book::Book;
 
+pub(super) use book::private_file;
+
 /// Wait before what could not be written is tried again.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -45,8 +47,8 @@ pub(super) enum RowId {
 /// A row as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Row {
-    /// The name of a key, and when it was last in use.
-    Name { name: Name, used: WallMs },
+    /// The name of a key, when it was last in use, and whether its owner is present.
+    Name { name: Name, used: WallMs, here: bool },
     /// It was let in.
     Guest,
     /// What is left of an invitation.
@@ -65,6 +67,8 @@ pub(super) type RowChange = (RowId, Option<Row>);
 pub(super) struct Kept {
     /// Names, longest unused first.
     pub(super) names: Vec<(Key, Name, WallMs)>,
+    /// Who was present when that was last noted.
+    pub(super) present: Vec<(Key, WallMs)>,
     /// Keys that invitations have let in.
     pub(super) guests: HashSet<Key>,
     /// Invitations.
@@ -205,7 +209,7 @@ mod tests {
 
     fn named(n: u8, name: &str, used: u64) -> RowChange {
         let name = Name::new(name).expect("name");
-        (RowId::Name(Key([n; 32])), Some(Row::Name { name, used: WallMs(used) }))
+        (RowId::Name(Key([n; 32])), Some(Row::Name { name, used: WallMs(used), here: false }))
     }
 
     fn names(dir: &Path) -> Vec<(u8, String, u64)> {

@@ -1,14 +1,17 @@
 //! A member's requests, one at a time; the next one is read when the answer to this one has its place.
 
 use std::convert::Infallible;
+use std::future::Future;
 
-use proto::lobby::{FromLobby, ToLobby};
+use proto::ids::LobbySeq;
+use proto::lobby::{FromLobby, RoomEntry, ToLobby};
 use tokio::sync::mpsc::Sender;
+use tokio::time::timeout;
 
 use super::{End, Seat};
 use crate::identity::is_signed;
-use crate::link::{Incoming, LinkError};
-use crate::lobby::room::{Cut, Outcome, Post};
+use crate::link::{Incoming, LinkError, PING_AFTER};
+use crate::lobby::log::{Denied, Post};
 
 /// Serves requests until the connection ends.
 pub(super) async fn listen(seat: &Seat, incoming: &mut Incoming<ToLobby>, answer: &Sender<FromLobby>) -> End {
@@ -27,14 +30,19 @@ async fn serve(
     let ask = || drop(answer.try_send(FromLobby::Ping { nonce: rand::random() }));
     loop {
         let reply = match incoming.next_or_ask(ask).await? {
-            ToLobby::Publish { mid, at, text, sig } => publish(seat, Post { mid, at, text, sig })?,
+            ToLobby::Publish { mid, at, text, sig } => {
+                let from = seat.member.clone();
+                let entry = RoomEntry { seq: LobbySeq::START, from, mid, at, text, sig };
+                patient(publish(seat, entry, answer), ask).await?;
+                continue;
+            }
             ToLobby::Lookup { request, name } => FromLobby::Found { request, member: seat.hub.find(&name) },
             ToLobby::Reach { key } => {
-                seat.hub.reach(seat.key, key);
+                seat.hub.reach(seat.member.key, key);
                 continue;
             }
             ToLobby::Decline { key } => {
-                seat.hub.decline(seat.key, key);
+                seat.hub.decline(seat.member.key, key);
                 continue;
             }
             ToLobby::Ping { nonce } => FromLobby::Pong { nonce },
@@ -48,16 +56,23 @@ async fn serve(
     }
 }
 
-fn publish(seat: &Seat, post: Post) -> Result<FromLobby, Cut> {
-    let mid = post.mid;
-    let refused = |reason: &str| Ok(FromLobby::NotPublished { mid, reason: reason.to_owned() });
-    // Here and not in the room: every reader would take it for a forgery of the lobby's.
-    if !is_signed(&seat.key, &seat.lobby, mid, post.at, &post.text, &post.sig) {
-        return refused("it is not signed by your key");
-    }
-    match seat.hub.publish(seat.key, seat.link, post)? {
-        Outcome::Stands { seq, .. } => Ok(FromLobby::Published { mid, seq }),
-        Outcome::Muted => refused("an operator of the lobby has muted you"),
-        Outcome::TooLong => refused("the message does not fit into a frame"),
+/// A message goes to the log as soon as there is room for its answer and for it. What becomes of it is answered later:
+/// meanwhile the next one is read.
+async fn publish(seat: &Seat, entry: RoomEntry, answer: &Sender<FromLobby>) -> Result<(), End> {
+    let place = answer.clone().reserve_owned().await.map_err(|_| LinkError::Closed)?;
+    // Every reader would take it for a forgery of the lobby's.
+    let signed = is_signed(&entry.from.key, &seat.lobby, entry.mid, entry.at, &entry.text, &entry.sig);
+    let denied = (!signed).then_some(Denied::Unsigned);
+    Ok(seat.hub.publish(seat.link, Post { entry, denied }, place).await?)
+}
+
+/// Waits for `act`, however long the disk takes: the member is asked whether it is there, and so knows that we are.
+async fn patient<T>(act: impl Future<Output = T>, ask: impl Fn()) -> T {
+    let mut act = std::pin::pin!(act);
+    loop {
+        match timeout(PING_AFTER, &mut act).await {
+            Ok(done) => return done,
+            Err(_) => ask(),
+        }
     }
 }

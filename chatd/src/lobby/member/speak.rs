@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{End, Seat};
 use crate::link::{LinkError, Outgoing};
-use crate::lobby::room::{Batch, Cut, Entered};
+use crate::lobby::ring::Read;
+use crate::lobby::room::{Batch, Cut, Entered, Next};
 use crate::lobby::roster::Delta;
 
 /// Writes until the connection ends.
@@ -34,10 +35,13 @@ async fn write(
     mut answers: Receiver<FromLobby>,
     closing: &CancellationToken,
 ) -> Result<Infallible, End> {
-    let Seat { hub, key, tether, .. } = seat;
-    let Entered { welcome, members, mut reader, .. } = entered;
+    let Seat { hub, member, tether, .. } = seat;
+    let Entered { welcome, members, gap, mut reader, .. } = entered;
     outgoing.feed(&FromLobby::Welcome(Box::new(welcome))).await?;
     feed_members(outgoing, members).await?;
+    if let Some(next) = gap {
+        outgoing.feed(&FromLobby::Gap { next }).await?;
+    }
     let mut news = hub.news();
     let mut first = None;
     loop {
@@ -45,9 +49,17 @@ async fn write(
         news.mark_unchanged();
         // Once this is so the log grows no more, and the read below is the last one that is needed.
         let closed = closing.is_cancelled();
-        let batch = hub.read(*key, &mut reader)?;
-        let more = batch.entries.more;
-        feed_batch(outgoing, batch).await?;
+        let Batch { told, presence, entries } = hub.read(member.key, &mut reader)?;
+        let entries = match entries {
+            Next::Here(entries) => entries,
+            Next::Behind(missing) => reader.turn(hub.page(missing).await?),
+        };
+        feed_presence(outgoing, &presence).await?;
+        for message in &told {
+            outgoing.feed(message).await?;
+        }
+        feed_entries(outgoing, &entries).await?;
+        let more = entries.more;
         // After what the room had before: who asks a question can tell by the answer what it was told already.
         while let Some(answer) = first.take().or_else(|| answers.try_recv().ok()) {
             outgoing.feed(&answer).await?;
@@ -79,15 +91,11 @@ async fn feed_members(outgoing: &mut Outgoing, members: Vec<Arc<Member>>) -> Res
     Ok(())
 }
 
-async fn feed_batch(outgoing: &mut Outgoing, batch: Batch) -> Result<(), LinkError> {
-    feed_presence(outgoing, &batch.presence).await?;
-    for message in &batch.told {
-        outgoing.feed(message).await?;
-    }
-    if let Some(next) = batch.entries.gap {
+async fn feed_entries(outgoing: &mut Outgoing, entries: &Read) -> Result<(), LinkError> {
+    if let Some(next) = entries.gap {
         outgoing.feed(&FromLobby::Gap { next }).await?;
     }
-    for frame in &batch.entries.frames {
+    for frame in &entries.frames {
         outgoing.feed_encoded(frame).await?;
     }
     Ok(())
