@@ -61,6 +61,8 @@ pub struct Core {
     pub(super) compared: BTreeMap<String, Key>,
     /// Keys in the lobby under a name of somebody else, of which the person was told.
     pub(super) impostors: BTreeSet<Key>,
+    /// Authors whose entries the lobby has forged, of which the person was told.
+    pub(super) forged: BTreeSet<Key>,
     pub(super) versions: Versions,
     pub(super) attached: u32,
     pub(super) outputs: Vec<Output>,
@@ -130,6 +132,7 @@ impl Core {
             lobby_key: LobbyKey::default(),
             compared: BTreeMap::new(),
             impostors: BTreeSet::new(),
+            forged: BTreeSet::new(),
             versions: Versions::default(),
             attached: 0,
             outputs: Vec::new(),
@@ -183,7 +186,7 @@ impl Core {
     fn take(&mut self, event: Event) -> Result<(), StoreError> {
         match event {
             Event::Call(call, reply) if is_question(&call) => {
-                self.questions.push(Question::Call(call, reply))
+                self.questions.push(Question::Call(call, reply));
             }
             Event::Call(call, reply) => return self.on_call(call, reply),
             Event::Place(session, reply) => self.questions.push(Question::Place(session, reply)),
@@ -203,6 +206,7 @@ impl Core {
             Event::PeerLost(conn) => return self.on_peer_lost(conn),
             Event::LobbyUp { link, hosted, key } => return self.on_lobby_up(link, hosted, key),
             Event::Lobby(message) => return self.on_lobby(message),
+            Event::Forged(entry) => return self.on_forged(&entry),
             Event::LobbyDown { reason } => return self.on_lobby_down(reason),
             Event::Suspend => self.suspend(),
         }
