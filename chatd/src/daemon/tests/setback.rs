@@ -55,7 +55,7 @@ fn wherever_a_write_fails_memory_is_what_is_on_the_disk_and_whoever_waited_is_to
         live(&mut bench, |bench, reply| {
             match &reply {
                 Reply::Error(error) if error.message.contains("the disk of your daemon is full") => {
-                    refused += 1
+                    refused += 1;
                 }
                 _ => done += 1,
             }
