@@ -87,6 +87,8 @@ pub struct Daemon {
     options: Vec<String>,
     /// For `RUST_LOG`; empty for what a daemon logs by itself.
     log: &'static str,
+    /// Its data folder is a disk of its own of so many MiB.
+    small_disk: Option<u32>,
     running: Option<Running>,
 }
 
@@ -111,6 +113,22 @@ impl Daemon {
         daemon
     }
 
+    /// The same in a house of its own whose data folder is a disk of so many MiB, which nobody else sees; it is gone
+    /// when the daemon ends. Only root can make one.
+    pub fn on_small_disk(world: &World, name: &str, mib: u32) -> Self {
+        let mut daemon = Self::new(name, world.house(name), &["--local-lobby", &world.lobby().to_string()]);
+        daemon.small_disk = Some(mib);
+        daemon.start_again();
+        daemon
+    }
+
+    /// A file of its data folder, also where only the daemon sees that.
+    pub fn file(&self, name: &str) -> PathBuf {
+        let pid = Pid::from_child(&self.running.as_ref().expect("the daemon runs").child);
+        let data = self.house.data.strip_prefix("/").expect("an absolute path");
+        Path::new("/proc").join(pid.as_raw_nonzero().to_string()).join("root").join(data).join(name)
+    }
+
     /// The same in a house of its own, for a second daemon of the same name.
     pub fn start_in(world: &World, house: &str, name: &str) -> Self {
         Self::with(name, world.house(house), &["--local-lobby", &world.lobby().to_string()])
@@ -130,12 +148,15 @@ impl Daemon {
     /// One that does not run yet.
     fn new(name: &str, house: House, options: &[&str]) -> Self {
         let options = options.iter().map(|option| (*option).to_owned()).collect();
-        Self { name: name.to_owned(), house, options, log: "", running: None }
+        Self { name: name.to_owned(), house, options, log: "", small_disk: None, running: None }
     }
 
     /// Starts it again after it has ended.
     pub fn start_again(&mut self) {
-        let mut command = Command::new(program("chatd"));
+        let mut command = match self.small_disk {
+            None => Command::new(program("chatd")),
+            Some(mib) => on_a_disk_of(mib, &self.house.data),
+        };
         command.args(["--name", &self.name]).args(&self.options);
         command.arg("--data-dir").arg(&self.house.data).arg("--runtime-dir").arg(&self.house.runtime);
         isolate(&mut command);
@@ -249,6 +270,15 @@ impl Daemon {
     pub fn connected_to(&self, peer: &str) -> u32 {
         self.until(&format!("connected to {peer}"), |state| state.connected(peer))
     }
+}
+
+/// The daemon, for which a folder is a disk of its own.
+fn on_a_disk_of(mib: u32, folder: &Path) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "sh", "-c"]);
+    command.arg("mount -t tmpfs -o size=$1m,mode=700 tmpfs \"$2\" && shift 2 && exec \"$@\"");
+    command.args(["sh", &mib.to_string()]).arg(folder).arg(program("chatd"));
+    command
 }
 
 /// A `lobbyd` in the foreground.

@@ -124,6 +124,9 @@ impl Core {
         if self.setup.joined.is_some() {
             self.setup.joined = Joined::load(&self.store)?;
         }
+        // A warning that was taken back is given again; one too many is better than none.
+        self.impostors.clear();
+        self.forged.clear();
         // Counters of the connections begin anew, as they do in a new process.
         self.me.instance = Instance(self.rng.random());
         self.unindexed = self.store.has_unindexed()?;
@@ -156,7 +159,11 @@ impl Core {
                 self.on_dial_failed(log, why.words())?;
             }
             Event::LobbyUp { .. } => self.effects.push(Effect::LobbyClose(PROBE)),
-            Event::Lobby(_) | Event::LobbyDown { .. } | Event::Peer(..) | Event::PeerLost(_) => {}
+            Event::Lobby(_)
+            | Event::Forged(_)
+            | Event::LobbyDown { .. }
+            | Event::Peer(..)
+            | Event::PeerLost(_) => {}
             event => return Ok(Some(event)),
         }
         Ok(None)

@@ -3,6 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesOrdered;
 use futures_util::{SinkExt, StreamExt};
 use interprocess::local_socket::tokio::Stream;
 use proto::frame::{Codec, FrameError};
@@ -25,6 +27,8 @@ use crate::store::{Found, LogId, Progress, Query, Scope, StoreError};
 
 /// Answers that wait to be written. A client that does not read has its next question wait.
 const QUEUE: usize = 16;
+/// Messages of one client that are on their way to the disk at the same time. Its next question waits.
+const MAX_SENDS: usize = 256;
 /// Time for the hello.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 /// Most rows in one message of changes.
@@ -84,6 +88,20 @@ async fn greet(requests: &mut Requests, answers: &mut Answers) -> Result<bool, F
     }
 }
 
+/// Why no more questions are answered.
+enum End {
+    /// The client left, or broke the rules.
+    Client,
+    /// The core is gone: the goodbye is on its way.
+    Core,
+}
+
+impl From<CoreGone> for End {
+    fn from(_: CoreGone) -> Self {
+        Self::Core
+    }
+}
+
 /// Answers question by question. `busy` while one has no answer in the queue yet.
 async fn read_all(
     mut requests: Requests,
@@ -92,27 +110,81 @@ async fn read_all(
     watch: Arc<Notify>,
     busy: watch::Sender<bool>,
 ) {
-    while let Some(request) = requests.next().await {
-        busy.send_replace(true);
-        let (id, reply) = match request {
-            Ok(ToDaemon::Request { id, call: Call::Watch }) => {
-                watch.notify_one();
-                (id, Reply::Done)
-            }
-            Ok(ToDaemon::Request { id, call }) => {
-                let Ok(reply) = answer(call, context).await else {
-                    busy.send_replace(false);
-                    return std::future::pending().await; // the goodbye is on its way
-                };
-                (id, reply)
-            }
-            Ok(ToDaemon::Hello { .. }) => return debug!("a second hello"),
-            Err(error) => return debug!(%error, "a request could not be read"),
-        };
-        if queue.send(ToClient::Reply { id, reply }).await.is_err() {
-            return;
+    let mut desk = Desk { context, queue, watch, busy, sends: FuturesOrdered::new() };
+    let end = loop {
+        if let Err(end) = desk.step(&mut requests).await {
+            break end;
         }
-        busy.send_replace(false);
+    };
+    desk.busy.send_replace(false);
+    if matches!(end, End::Core) {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Where one client's questions are answered, one after the other. Only messages are put in while those before them are
+/// on their way to the disk, so that one flush serves many.
+struct Desk<'a> {
+    context: &'a Context,
+    queue: mpsc::Sender<ToClient>,
+    watch: Arc<Notify>,
+    busy: watch::Sender<bool>,
+    /// Messages that are on their way to the disk, in order.
+    sends: FuturesOrdered<BoxFuture<'static, Result<(u64, Reply), CoreGone>>>,
+}
+
+impl Desk<'_> {
+    /// The next question, or the next message that is on the disk.
+    async fn step(&mut self, requests: &mut Requests) -> Result<(), End> {
+        tokio::select! {
+            biased;
+            Some(sent) = self.sends.next() => {
+                let (id, reply) = sent?;
+                self.tell(id, reply).await
+            }
+            request = requests.next(), if self.sends.len() < MAX_SENDS => match request {
+                Some(Ok(ToDaemon::Request { id, call })) => self.take(id, call).await,
+                Some(Ok(ToDaemon::Hello { .. })) => {
+                    debug!("a second hello");
+                    Err(End::Client)
+                }
+                Some(Err(error)) => {
+                    debug!(%error, "a request could not be read");
+                    Err(End::Client)
+                }
+                None => Err(End::Client),
+            }
+        }
+    }
+
+    async fn take(&mut self, id: u64, call: Call) -> Result<(), End> {
+        self.busy.send_replace(true);
+        if let Call::Send { .. } = call {
+            let (reply, answer) = oneshot::channel();
+            self.context.events.send(Event::Call(call, reply)).await.map_err(|_| End::Core)?;
+            let sent = async move { answer.await.map(|reply| (id, reply)).map_err(|_| CoreGone) };
+            self.sends.push_back(Box::pin(sent));
+            return Ok(());
+        }
+        // Everything else sees what was said before it.
+        while let Some(sent) = self.sends.next().await {
+            let (id, reply) = sent?;
+            self.tell(id, reply).await?;
+        }
+        let reply = match call {
+            Call::Watch => {
+                self.watch.notify_one();
+                Reply::Done
+            }
+            call => answer(call, self.context).await?,
+        };
+        self.tell(id, reply).await
+    }
+
+    async fn tell(&mut self, id: u64, reply: Reply) -> Result<(), End> {
+        self.queue.send(ToClient::Reply { id, reply }).await.map_err(|_| End::Client)?;
+        self.busy.send_replace(!self.sends.is_empty());
+        Ok(())
     }
 }
 
