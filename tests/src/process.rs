@@ -119,7 +119,8 @@ impl Daemon {
         Self::with(name, world.house(house), &["--lobby", &world.lobby().to_string()])
     }
 
-    fn with(name: &str, house: House, options: &[&str]) -> Self {
+    /// Starts a daemon with any options besides its name and its folders.
+    pub fn with(name: &str, house: House, options: &[&str]) -> Self {
         let mut daemon = Self::new(name, house, options);
         daemon.start_again();
         daemon
