@@ -5,6 +5,7 @@
 //! does not read costs nothing. Entries are never pushed: a client sees from a row that a log has grown and reads the
 //! page after its own place ([`Call::Read`]). Live lines and history are one and the same read.
 
+use std::fmt;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::hello::Versions;
 use crate::ids::{Key, Mid, Pos, Seq, SessionNo, WallMs};
 use crate::name::Name;
-use crate::text::Text;
+use crate::text::{Length, Text, Words};
 
 /// From a client to its daemon.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,7 +127,7 @@ pub enum Call {
     /// Finds messages that hold all the words, newest first. Answered by [`Reply::Found`].
     Search {
         /// Parted by white space; case does not count.
-        words: String,
+        words: Words,
         /// At most so many.
         limit: u32,
     },
@@ -500,7 +501,7 @@ pub enum Trust {
 }
 
 /// One entry of a session's log, as a client sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// Where it stands.
     pub seq: Seq,
@@ -521,6 +522,22 @@ pub struct Entry {
     /// The text of a message or a notice, raw; of a `joined` the name that the new one is easily taken for, if any;
     /// empty for the other kinds.
     pub text: String,
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("seq", &self.seq)
+            .field("kind", &self.kind)
+            .field("from", &self.from)
+            .field("mine", &self.mine)
+            .field("mid", &self.mid)
+            .field("pos", &self.pos)
+            .field("at", &self.at)
+            .field("state", &self.state)
+            .field("text", &Length(&self.text))
+            .finish()
+    }
 }
 
 /// Kinds of [`Entry`].

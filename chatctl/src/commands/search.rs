@@ -1,6 +1,7 @@
 //! `search WORDS`: finds messages.
 
 use proto::ipc::{Call, Reply};
+use proto::text::Words;
 
 use crate::cli::Global;
 use crate::client::unexpected;
@@ -15,7 +16,7 @@ pub(crate) const MAX_HITS: u32 = 50;
 pub(super) async fn run(global: &Global, words: &[String]) -> Result<(), Failure> {
     let mut client = locate::connect(global).await?;
     let output = Output::new(global);
-    match client.call(Call::Search { words: words.join(" "), limit: MAX_HITS }).await? {
+    match client.call(Call::Search { words: Words(words.join(" ")), limit: MAX_HITS }).await? {
         Reply::Found { hits } => hits.iter().try_for_each(|hit| {
             if output.json {
                 output.object(&Message::of_hit(hit))

@@ -224,7 +224,7 @@ impl World {
                     head: session.row.head,
                 }
             }
-            Call::Search { words, .. } => Reply::Found { hits: self.search(words) },
+            Call::Search { words, .. } => Reply::Found { hits: self.search(&words.0) },
             Call::Cursor { reader, session } => {
                 let number = self.find(session)?;
                 let seq = self.cursors.get(&(reader.clone(), number)).copied().unwrap_or_default();

@@ -118,7 +118,7 @@ async fn read_all(
 async fn answer(call: Call, context: &Context) -> Result<Reply, CoreGone> {
     match call {
         Call::Read { session, range, limit } => read(session, range, limit, context).await,
-        Call::Search { words, limit } => search(&words, limit, context).await,
+        Call::Search { words, limit } => search(&words.0, limit, context).await,
         Call::Verify { name } => verify(name, context).await,
         call => ask(context, |reply| Event::Call(call, reply)).await,
     }
