@@ -80,6 +80,10 @@ byte_id! {
     Instance, 16
 }
 byte_id! {
+    /// Ed25519 signature of what an author said in a lobby, over [`crate::lobby::signed_bytes`].
+    Signature, 64
+}
+byte_id! {
     /// Hash over one author's entries up to a position. Equal chains mean equal prefixes.
     Chain, 32
 }

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::hello::Versions;
-use crate::ids::{Generation, Instance, Key, LobbySeq, Mid, WallMs};
+use crate::ids::{Generation, Instance, Key, LobbySeq, Mid, Signature, WallMs};
 use crate::invitation::Token;
 use crate::name::Name;
 use crate::text::Text;
@@ -32,6 +32,8 @@ pub enum ToLobby {
         at: WallMs,
         /// As it was written.
         text: Text,
+        /// The author's, over [`signed_bytes`].
+        sig: Signature,
     },
     /// Where is this person? Answered by [`FromLobby::Found`].
     Lookup {
@@ -206,6 +208,16 @@ pub struct RoomEntry {
     pub at: WallMs,
     /// As it was written.
     pub text: Text,
+    /// The author's, over [`signed_bytes`]: every reader checks it.
+    pub sig: Signature,
+}
+
+/// What the author of a post signs, so that no lobby can put words into anybody's mouth, change them, or carry them into
+/// another lobby.
+///
+/// The first bytes keep it apart from everything else that the key signs; all parts but the last have a fixed length.
+pub fn signed_bytes(lobby: &Key, mid: Mid, at: WallMs, text: &Text) -> Vec<u8> {
+    [&b"chat/post/1"[..], &lobby.0, &mid.0, &at.0.to_be_bytes(), text.as_str().as_bytes()].concat()
 }
 
 /// Where somebody can be reached.

@@ -7,7 +7,7 @@ use std::fmt::Debug;
 use bytes::BytesMut;
 use data_encoding::{BASE64_NOPAD, HEXLOWER};
 use proto::frame::{self, Codec, HEAD_LEN};
-use proto::ids::{Chain, Key, Mid, Seq, SessionNo, WallMs};
+use proto::ids::{Chain, Key, Mid, Seq, SessionNo, Signature, WallMs};
 use proto::ipc::{
     Call, Entry, EntryKind, EntryState, ErrorCode, LobbyState, Mode, Path, Range, Reader, Reply, SessionRef,
     SessionState, ToClient, ToDaemon, Trust, UserRow,
@@ -484,6 +484,31 @@ fn the_worked_example_follows_from_its_recipe() {
     let hi = (mid, WallMs(1_795_341_603_123), Content::Text { text: Text::new("hi").expect("text") });
     assert_eq!(row("bobby's chain_0"), start(bobby).to_string());
     assert_eq!(row("bobby's chain_1"), chain_after(start(bobby), &hi).to_string());
+}
+
+#[test]
+fn the_signatures_on_the_page_are_those_of_the_keys_and_texts_on_it() {
+    let lobby = Key::parse(&value_of("signatures", "key of the lobby")).expect("a key");
+    let check = |row: &str, author: Key, mid, at, text: &Text, sig: Signature| {
+        assert_eq!(value_of("signatures", row), sig.to_string());
+        let signed = ring::signature::UnparsedPublicKey::new(&ring::signature::ED25519, author.0);
+        signed
+            .verify(&proto::lobby::signed_bytes(&lobby, mid, at, text), &sig.0)
+            .expect("the signature holds");
+    };
+    let anna = Key::parse("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo").expect("a key");
+    let mut found = 0;
+    for example in examples() {
+        if let Ok(ToLobby::Publish { mid, at, text, sig }) = serde_json::from_str(&example.json) {
+            check("anna's", anna, mid, at, &text, sig);
+            found += 1;
+        }
+        if let Ok(FromLobby::Entry(entry)) = serde_json::from_str(&example.json) {
+            check("bobby's", entry.from.key, entry.mid, entry.at, &entry.text, entry.sig);
+            found += 1;
+        }
+    }
+    assert_eq!(found, 2);
 }
 
 #[test]

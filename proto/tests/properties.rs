@@ -244,7 +244,8 @@ fn a_text_of_the_largest_size_passes_every_link_byte_by_byte() {
     let text = Text::new("\u{1}".repeat(MAX_TEXT_LEN)).expect("the largest text");
     let mid = proto::ids::Mid([7; 16]);
     let at = proto::ids::WallMs(1);
-    assert_read_back(&[ToLobby::Publish { mid, at, text: text.clone() }], 1);
+    let sig = proto::ids::Signature([7; 64]);
+    assert_read_back(&[ToLobby::Publish { mid, at, text: text.clone(), sig }], 1);
     let content = proto::peer::Content::Text { text };
     assert_read_back(&[PeerMessage::Data { pos: proto::ids::Pos(1), mid, at, content }], 1);
 }

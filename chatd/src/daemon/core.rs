@@ -59,6 +59,8 @@ pub struct Core {
     pub(super) compared: BTreeMap<String, Key>,
     /// Keys in the lobby under a name of somebody else, of which the person was told.
     pub(super) impostors: BTreeSet<Key>,
+    /// Authors whose entries the lobby has forged, of which the person was told.
+    pub(super) forged: BTreeSet<Key>,
     pub(super) versions: Versions,
     pub(super) attached: u32,
     pub(super) outputs: Vec<Output>,
@@ -125,6 +127,7 @@ impl Core {
             lobby_key: LobbyKey::default(),
             compared: BTreeMap::new(),
             impostors: BTreeSet::new(),
+            forged: BTreeSet::new(),
             versions: Versions::default(),
             attached: 0,
             outputs: Vec::new(),
@@ -159,6 +162,7 @@ impl Core {
             Event::PeerLost(conn) => return self.on_peer_lost(conn),
             Event::LobbyUp { link, hosted, key } => return self.on_lobby_up(link, hosted, key),
             Event::Lobby(message) => return self.on_lobby(message),
+            Event::Forged(entry) => return self.on_forged(&entry),
             Event::LobbyDown { reason } => return self.on_lobby_down(reason),
             Event::Suspend => self.suspend(),
         }

@@ -3,11 +3,12 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use proto::ids::{Key, Seq, SessionNo};
+use proto::ids::{Key, Mid, Seq, SessionNo, WallMs};
 use proto::ipc::{Call, CallError, Changes, Reply, SessionRef};
-use proto::lobby::{FromLobby, ToLobby};
+use proto::lobby::{FromLobby, RoomEntry, ToLobby};
 use proto::name::Name;
 use proto::peer::{Hello, PeerMessage};
+use proto::text::Text;
 use tokio::sync::oneshot;
 
 use super::Known;
@@ -73,8 +74,10 @@ pub enum Event {
         /// The key that the lobby has proven.
         key: Key,
     },
-    /// A message came from the lobby.
+    /// A message came from the lobby. What an entry says is signed by its author: that was checked.
     Lobby(FromLobby),
+    /// An entry came from the lobby that its author has not signed.
+    Forged(Box<RoomEntry>),
     /// The link to the lobby is gone, or a try to make one failed.
     LobbyDown {
         /// Why, for a person.
@@ -108,6 +111,17 @@ pub enum Stop {
     Suspend,
 }
 
+/// What this daemon's person says in the lobby.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Post {
+    /// Identity of the message.
+    pub mid: Mid,
+    /// When it was written.
+    pub at: WallMs,
+    /// As it was written.
+    pub text: Text,
+}
+
 /// To be done once the step is on the disk.
 #[derive(Debug)]
 pub enum Effect {
@@ -138,6 +152,8 @@ pub enum Effect {
     },
     /// Put a message on the link to the lobby of that number.
     Lobby(u64, ToLobby),
+    /// Say something in the lobby, signed, on the link of that number.
+    Post(u64, Post),
     /// End the link to the lobby and make a new one, not before so much time has passed.
     LobbyClose(Duration),
     /// Something that clients can see has changed; this is its version.

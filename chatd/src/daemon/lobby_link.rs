@@ -6,7 +6,7 @@ use std::time::Duration;
 use proto::hello::Versions;
 use proto::ids::{Key, Mid};
 use proto::ipc::{EntryKind, LobbyState, Reply};
-use proto::lobby::{Contact, FromLobby, MemberHello, ToLobby, Welcome};
+use proto::lobby::{Contact, FromLobby, MemberHello, RoomEntry, ToLobby, Welcome};
 use proto::name::Name;
 use rand::RngExt;
 
@@ -19,6 +19,9 @@ use crate::store::{Author, LogId, NewEntry, StoreError};
 /// How long a dial waits for the lobby to tell the peer's address before it takes the remembered ones, and how long a
 /// fork waits to learn whether the peer is there at all.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Authors of whom forged entries are told of in one run; more would only fill the log.
+const MAX_FORGED: usize = 16;
 
 /// Addresses of one answer that are tried, before the remembered ones.
 const MAX_FRESH: usize = 2;
@@ -118,6 +121,23 @@ impl Core {
             },
             FromLobby::Ping { .. } | FromLobby::Pong { .. } | FromLobby::Unknown => Ok(()),
         }
+    }
+
+    /// The lobby passes on as somebody's what that one has not signed. Not shown; said once for each author in a run.
+    pub(super) fn on_forged(&mut self, entry: &RoomEntry) -> Result<(), StoreError> {
+        if self.lobby_is_strange() || !self.room.pass_over(entry) {
+            return Ok(());
+        }
+        let author = &entry.from.key;
+        if self.forged.len() >= MAX_FORGED || !self.forged.insert(*author) {
+            return Ok(());
+        }
+        let name = self.pins.get(author).map_or(&entry.from.name, |pin| &pin.name).clone();
+        let text = format!(
+            "WARNING: the lobby passed on as said by {name} what the key of {name} has not signed. It is not shown. \
+             Whoever runs the lobby may be putting words into {name}'s mouth"
+        );
+        self.room_notice(&text)
     }
 
     /// Ends the link to the lobby, for this reason.

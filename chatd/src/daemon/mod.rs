@@ -25,7 +25,7 @@ mod verify;
 
 pub use self::core::{Core, Setup};
 pub use consent::Accept;
-pub use event::{Effect, Event, Place, Stop};
+pub use event::{Effect, Event, Place, Post, Stop};
 pub(crate) use lobby_pin::pin_name;
 pub use run::{Handle, QUEUE, Seen, now, run};
 pub use verify::Known;

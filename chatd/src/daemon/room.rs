@@ -7,14 +7,14 @@ use std::time::Duration;
 use proto::ids::{Epoch, EpochTag, Key, LobbySeq, Mid, Pos, Seq, SessionNo, WallMs};
 use proto::ipc::{EntryKind, LobbyState, Path, Reply, SessionRow, SessionState};
 use proto::limits::WINDOW_ENTRIES;
-use proto::lobby::{RoomCursor, RoomEntry, ToLobby, Welcome};
+use proto::lobby::{RoomCursor, RoomEntry, Welcome};
 use proto::name::Name;
 use proto::text::Text;
 use rand::{RngExt, rngs::StdRng};
 use tokio::sync::oneshot;
 
 use super::presence::Presence;
-use super::{Effect, Place};
+use super::{Effect, Place, Post};
 use crate::peer::Me;
 use crate::session::Log;
 use crate::store::{Author, LogId, LogRow, NewEntry, Progress, Store, StoreError};
@@ -157,6 +157,15 @@ impl Room {
         Ok(true)
     }
 
+    /// An entry that is not to be shown: it counts as read. `true` the first time that it comes.
+    pub(super) fn pass_over(&mut self, entry: &RoomEntry) -> bool {
+        let fresh = self.cursor.filter(|cursor| entry.seq > cursor.seq);
+        if let Some(cursor) = fresh {
+            self.move_to(RoomCursor { seq: entry.seq, ..cursor });
+        }
+        fresh.is_some()
+    }
+
     fn move_to(&mut self, cursor: RoomCursor) {
         self.cursor_stale |= self.cursor != Some(cursor);
         self.cursor = Some(cursor);
@@ -194,7 +203,7 @@ impl Room {
         for row in store.out_rows(LogId::LOBBY, last.next(), room)? {
             let text = Text::new(row.text).map_err(|_| StoreError::Broken("text"))?;
             self.flying.push_back((row.pos, row.mid));
-            effects.push(Effect::Lobby(self.link, ToLobby::Publish { mid: row.mid, at: row.at, text }));
+            effects.push(Effect::Post(self.link, Post { mid: row.mid, at: row.at, text }));
         }
         Ok(())
     }

@@ -141,6 +141,7 @@ impl Driver {
                 self.peers.dial(log, key, dial_no, addrs);
             }
             Effect::Lobby(link, message) => self.uplink.send(link, message),
+            Effect::Post(link, post) => self.uplink.post(link, post),
             Effect::LobbyClose(stay_away) => self.uplink.leave(stay_away),
             Effect::Version(version) => self.tell.send_modify(|seen| seen.version = version),
             Effect::Stop(stop) => {

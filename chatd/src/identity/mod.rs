@@ -2,6 +2,7 @@
 
 mod code;
 mod file;
+mod post;
 
 use std::fmt;
 use std::io;
@@ -16,10 +17,12 @@ use ring::signature::Ed25519KeyPair;
 use crate::link::tls::Configs;
 
 pub use code::code;
+pub use post::{is_genuine, is_signed};
 
 /// An Ed25519 key pair with the TLS settings made from it. `Debug` shows the public key only.
 pub struct Identity {
     key: Key,
+    pair: Ed25519KeyPair,
     configs: Configs,
 }
 
@@ -85,7 +88,9 @@ impl Identity {
 
     fn from_pkcs8(pkcs8: &[u8]) -> Option<Self> {
         let (key, configs) = Configs::new(pkcs8).ok()?;
-        Some(Self { key, configs })
+        // Without the public half, too: as TLS reads the file.
+        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8).ok()?;
+        Some(Self { key, pair, configs })
     }
 }
 

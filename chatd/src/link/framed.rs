@@ -153,11 +153,20 @@ impl Outgoing {
 
     /// Writes what is put into a queue, gathered, until nobody can put anything into it any more; then ends this
     /// direction in order.
-    pub async fn carry<M: Serialize>(mut self, mut queue: mpsc::Receiver<M>) -> Result<(), LinkError> {
-        while let Some(message) = queue.recv().await {
-            self.feed(&message).await?;
-            while let Ok(message) = queue.try_recv() {
-                self.feed(&message).await?;
+    pub async fn carry<M: Serialize>(self, queue: mpsc::Receiver<M>) -> Result<(), LinkError> {
+        self.carry_as(queue, |message| message).await
+    }
+
+    /// As [`Outgoing::carry`], where what waits becomes a message only when its turn has come.
+    pub async fn carry_as<T, M: Serialize>(
+        mut self,
+        mut queue: mpsc::Receiver<T>,
+        message: impl Fn(T) -> M,
+    ) -> Result<(), LinkError> {
+        while let Some(waiting) = queue.recv().await {
+            self.feed(&message(waiting)).await?;
+            while let Ok(waiting) = queue.try_recv() {
+                self.feed(&message(waiting)).await?;
             }
             self.flush().await?;
         }

@@ -5,11 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use proto::ids::{Generation, Key, Mid, WallMs};
+use proto::ids::{Generation, Key, WallMs};
 use proto::invitation::Token;
 use proto::lobby::{Contact, MemberHello};
 use proto::name::Name;
-use proto::text::Text;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -17,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::config::LobbyConfig;
 use super::doors::{Doors, Pass, TooMany};
 use super::keep::{Kept, Ledger};
-use super::room::{Batch, Cut, Entered, Outcome, Reader, Room};
+use super::room::{Batch, Cut, Entered, Outcome, Post, Reader, Room};
 use super::roster::{LinkNo, Refusal};
 use super::wards::{Kind, Subject, Wards};
 
@@ -177,24 +176,18 @@ impl Hub {
         Ok(entered)
     }
 
-    pub(super) fn publish(
-        &self,
-        key: Key,
-        link: LinkNo,
-        mid: Mid,
-        at: WallMs,
-        text: Text,
-    ) -> Result<Outcome, Cut> {
+    /// The signature of the post was checked.
+    pub(super) fn publish(&self, key: Key, link: LinkNo, post: Post) -> Result<Outcome, Cut> {
         let mut state = self.state();
         if state.closed {
             return Err(Cut::Stopping);
         }
         // What stands in the log stands there, whoever asks again.
         let muted = state.wards.holds(Kind::Mute, Subject::Key(key), wall());
-        if muted && !state.room.has(key, mid) {
+        if muted && !state.room.has(key, post.mid) {
             return Ok(Outcome::Muted);
         }
-        let outcome = state.room.publish(key, link, mid, at, text)?;
+        let outcome = state.room.publish(key, link, post)?;
         if let Outcome::Stands { fresh: true, .. } = outcome {
             self.announce(state, ENTRY_PACE);
         }

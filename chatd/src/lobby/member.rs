@@ -80,7 +80,7 @@ pub(super) async fn serve(
     };
     drop(place);
     match greeted {
-        Ok(Greeted::Guest(guest)) => stay(&hub, *guest, &closing).await,
+        Ok(Greeted::Guest(guest)) => stay(&hub, identity.key(), *guest, &closing).await,
         Ok(Greeted::Refused(refused)) => {
             let Refused { refusal, incoming, outgoing } = *refused;
             farewell(incoming, outgoing, Some(refusal)).await;
@@ -91,12 +91,12 @@ pub(super) async fn serve(
 }
 
 /// Serves a member that was let in.
-async fn stay(hub: &Arc<Hub>, guest: Guest, closing: &CancellationToken) {
+async fn stay(hub: &Arc<Hub>, lobby: Key, guest: Guest, closing: &CancellationToken) {
     let Guest { key, entered, cut, mut incoming, mut outgoing } = guest;
     let name = entered.welcome.name.clone();
     Span::current().record("name", name.as_str()).record("key", fingerprint(&key));
     info!("entered");
-    let mut seat = Seat { hub: hub.clone(), key, link: entered.link, bye: false };
+    let mut seat = Seat { hub: hub.clone(), lobby, key, link: entered.link, bye: false };
     let (answer, answers) = mpsc::channel(ANSWERS);
     let end = tokio::select! {
         biased;
@@ -127,6 +127,8 @@ async fn until(closing: &CancellationToken, act: impl Future<Output = End>) -> E
 /// A member's place in the room, given back whatever ends its connection.
 struct Seat {
     hub: Arc<Hub>,
+    /// The lobby's own key.
+    lobby: Key,
     key: Key,
     link: LinkNo,
     bye: bool,

@@ -125,6 +125,7 @@ mod tests {
             mid: Mid([n; 16]),
             at: WallMs(0),
             text: Text::new("x".repeat(len)).expect("text"),
+            sig: proto::ids::Signature([0; 64]),
         }
     }
 

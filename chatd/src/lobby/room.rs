@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use proto::ids::{Generation, Key, LobbySeq, Mid, WallMs};
+use proto::ids::{Generation, Key, LobbySeq, Mid, Signature, WallMs};
 use proto::lobby::{Contact, Member, MemberHello, RoomCursor, RoomEntry, Welcome};
 use proto::name::Name;
 use proto::text::Text;
@@ -72,6 +72,15 @@ pub(super) enum Cut {
     Stopping,
 }
 
+/// What a member says, signed.
+#[derive(Debug)]
+pub(super) struct Post {
+    pub(super) mid: Mid,
+    pub(super) at: WallMs,
+    pub(super) text: Text,
+    pub(super) sig: Signature,
+}
+
 /// What became of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -129,20 +138,14 @@ impl Room {
     }
 
     /// Puts a message into the log, once for each author and `mid`.
-    pub(super) fn publish(
-        &mut self,
-        key: Key,
-        link: LinkNo,
-        mid: Mid,
-        at: WallMs,
-        text: Text,
-    ) -> Result<Outcome, Cut> {
+    pub(super) fn publish(&mut self, key: Key, link: LinkNo, post: Post) -> Result<Outcome, Cut> {
+        let Post { mid, at, text, sig } = post;
         let member = self.roster.holds(key, link).ok_or(Cut::Superseded)?;
         if let Some(seq) = self.ring.find(key, mid) {
             return Ok(Outcome::Stands { seq, fresh: false });
         }
         let from = Member::clone(member);
-        let entry = RoomEntry { seq: LobbySeq::START, from, mid, at, text };
+        let entry = RoomEntry { seq: LobbySeq::START, from, mid, at, text, sig };
         match self.ring.append(entry) {
             Ok(seq) => Ok(Outcome::Stands { seq, fresh: true }),
             Err(_) => Ok(Outcome::TooLong),

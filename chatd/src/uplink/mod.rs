@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info};
 
-use crate::daemon::Event;
-use crate::identity::Identity;
+use crate::daemon::{Event, Post};
+use crate::identity::{Identity, is_genuine};
 use crate::link::{Backoff, HANDSHAKE_TIMEOUT, Incoming, LinkError, Outgoing, connect, socket, split};
 
 pub use host::{BUILT_IN, Target};
@@ -46,16 +46,34 @@ pub struct ToUplink(Arc<Mutex<Slot>>);
 struct Slot {
     /// Number of the newest link.
     link: u64,
-    queue: Option<mpsc::Sender<ToLobby>>,
+    queue: Option<mpsc::Sender<Waiting>>,
     /// How long the lobby asked us to stay away.
     stay_away: Duration,
+}
+
+/// Waits to be written to the lobby.
+#[derive(Debug)]
+enum Waiting {
+    /// As it is.
+    Message(ToLobby),
+    /// To be signed for the lobby at the other end.
+    Post(Post),
 }
 
 impl ToUplink {
     /// Puts a message on a link, if that is still the one that stands.
     pub fn send(&self, link: u64, message: ToLobby) {
+        self.put(link, Waiting::Message(message));
+    }
+
+    /// Says something in the lobby on a link, if that is still the one that stands.
+    pub fn post(&self, link: u64, post: Post) {
+        self.put(link, Waiting::Post(post));
+    }
+
+    fn put(&self, link: u64, waiting: Waiting) {
         let mut slot = self.slot();
-        if slot.link == link && slot.queue.as_ref().is_some_and(|queue| queue.try_send(message).is_err()) {
+        if slot.link == link && slot.queue.as_ref().is_some_and(|queue| queue.try_send(waiting).is_err()) {
             slot.queue = None;
         }
     }
@@ -74,7 +92,7 @@ impl ToUplink {
         std::mem::take(&mut slot.stay_away)
     }
 
-    fn open(&self) -> (u64, mpsc::Receiver<ToLobby>) {
+    fn open(&self) -> (u64, mpsc::Receiver<Waiting>) {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let mut slot = self.slot();
         slot.link += 1;
@@ -82,7 +100,7 @@ impl ToUplink {
         (slot.link, waiting)
     }
 
-    fn weak(&self) -> Option<mpsc::WeakSender<ToLobby>> {
+    fn weak(&self) -> Option<mpsc::WeakSender<Waiting>> {
         self.slot().queue.as_ref().map(mpsc::Sender::downgrade)
     }
 
@@ -133,7 +151,7 @@ impl Uplink {
                     if self.events.send(Event::LobbyUp { link, hosted: hosting, key }).await.is_err() {
                         return;
                     }
-                    self.carry(incoming, outgoing, waiting).await.to_string()
+                    self.carry(key, incoming, outgoing, waiting).await.to_string()
                 }
                 Err(reason) => reason,
             };
@@ -179,14 +197,22 @@ impl Uplink {
 
     async fn carry(
         &self,
+        lobby: Key,
         incoming: Incoming<FromLobby>,
         outgoing: Outgoing,
-        waiting: mpsc::Receiver<ToLobby>,
+        waiting: mpsc::Receiver<Waiting>,
     ) -> LinkError {
         let Some(queue) = self.queue.weak() else { return LinkError::Closed };
+        let write = outgoing.carry_as(waiting, |waiting| match waiting {
+            Waiting::Message(message) => message,
+            Waiting::Post(Post { mid, at, text }) => {
+                let sig = self.identity.sign_post(&lobby, mid, at, &text);
+                ToLobby::Publish { mid, at, text, sig }
+            }
+        });
         let error = tokio::select! {
-            error = read(incoming, queue, &self.events) => error,
-            outcome = outgoing.carry(waiting) => outcome.err().unwrap_or(LinkError::Closed),
+            error = read(lobby, incoming, queue, &self.events) => error,
+            outcome = write => outcome.err().unwrap_or(LinkError::Closed),
         };
         debug!(%error, "link to the lobby ended");
         error
@@ -195,15 +221,16 @@ impl Uplink {
 
 /// Carries what comes to the core; answers and asks whether the lobby is there.
 async fn read(
+    lobby: Key,
     mut incoming: Incoming<FromLobby>,
-    queue: mpsc::WeakSender<ToLobby>,
+    queue: mpsc::WeakSender<Waiting>,
     events: &mpsc::Sender<Event>,
 ) -> LinkError {
     let welcome_by = Instant::now() + HANDSHAKE_TIMEOUT;
     let mut awaits_welcome = true;
     let answer = |message| {
         if let Some(queue) = queue.upgrade() {
-            queue.try_send(message).ok(); // a full queue is noticed by its writer
+            queue.try_send(Waiting::Message(message)).ok(); // a full queue is noticed by its writer
         }
     };
     loop {
@@ -226,7 +253,12 @@ async fn read(
             }
             _ => {}
         }
-        if events.send(Event::Lobby(message)).await.is_err() {
+        // Here and not in the core, which has one thread for everybody.
+        let event = match message {
+            FromLobby::Entry(entry) if !is_genuine(&entry, &lobby) => Event::Forged(entry),
+            message => Event::Lobby(message),
+        };
+        if events.send(event).await.is_err() {
             // The daemon stops: what is still to be written goes out first.
             return std::future::pending().await;
         }

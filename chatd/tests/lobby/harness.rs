@@ -81,15 +81,15 @@ impl TestLobby {
         link::split(stream)
     }
 
-    pub(crate) async fn join(&self, identity: &Identity, name: &str) -> Fake {
+    pub(crate) async fn join(&self, identity: &Arc<Identity>, name: &str) -> Fake {
         self.join_as(identity, hello(name)).await
     }
 
-    pub(crate) async fn resume(&self, identity: &Identity, name: &str, room: RoomCursor) -> Fake {
+    pub(crate) async fn resume(&self, identity: &Arc<Identity>, name: &str, room: RoomCursor) -> Fake {
         self.join_as(identity, MemberHello { room: Some(room), ..hello(name) }).await
     }
 
-    pub(crate) async fn join_as(&self, identity: &Identity, hello: MemberHello) -> Fake {
+    pub(crate) async fn join_as(&self, identity: &Arc<Identity>, hello: MemberHello) -> Fake {
         let (mut incoming, mut outgoing) = self.link(identity).await;
         outgoing.send(&ToLobby::Hello(Box::new(hello))).await.expect("hello");
         let welcome = match incoming.next().await.expect("an answer") {
@@ -98,7 +98,9 @@ impl TestLobby {
         };
         incoming.accept_hello();
         let (stash, members) = (VecDeque::new(), Vec::new());
-        let mut fake = Fake { incoming, outgoing, welcome, members, pages: 0, patience: DEADLINE, stash };
+        let author = Author { identity: Arc::clone(identity), lobby: self.key };
+        let patience = DEADLINE;
+        let mut fake = Fake { incoming, outgoing, welcome, author, members, pages: 0, patience, stash };
         loop {
             let FromLobby::Members { members, more } = fake.next().await else { panic!("no members") };
             fake.pages += 1;
@@ -123,8 +125,8 @@ impl TestLobby {
     }
 }
 
-pub(crate) fn identity() -> Identity {
-    Identity::ephemeral().expect("key")
+pub(crate) fn identity() -> Arc<Identity> {
+    Arc::new(Identity::ephemeral().expect("key"))
 }
 
 pub(crate) fn name(text: &str) -> Name {
@@ -143,9 +145,18 @@ pub(crate) fn hello(text: &str) -> MemberHello {
     }
 }
 
-pub(crate) fn publish(text: &str) -> (Mid, ToLobby) {
-    let mid = Mid(rand::random());
-    (mid, ToLobby::Publish { mid, at: WallMs(0), text: Text::new(text).expect("text") })
+/// Signs what it says in one lobby.
+pub(crate) struct Author {
+    identity: Arc<Identity>,
+    lobby: Key,
+}
+
+impl Author {
+    pub(crate) fn publish(&self, mid: Mid, text: &str) -> (Mid, ToLobby) {
+        let (at, text) = (WallMs(0), Text::new(text).expect("text"));
+        let sig = self.identity.sign_post(&self.lobby, mid, at, &text);
+        (mid, ToLobby::Publish { mid, at, text, sig })
+    }
 }
 
 /// A member that does what it is told, and answers pings.
@@ -153,6 +164,7 @@ pub(crate) struct Fake {
     pub(crate) incoming: Incoming<FromLobby>,
     pub(crate) outgoing: Outgoing,
     pub(crate) welcome: Welcome,
+    pub(crate) author: Author,
     pub(crate) members: Vec<Member>,
     pub(crate) pages: usize,
     /// How long this one waits for a message.
@@ -173,6 +185,11 @@ impl Fake {
 
     pub(crate) fn cursor(&self, seq: LobbySeq) -> RoomCursor {
         RoomCursor { generation: self.welcome.generation, seq }
+    }
+
+    /// A message of this member, signed, to be sent.
+    pub(crate) fn publish(&self, text: &str) -> (Mid, ToLobby) {
+        self.author.publish(Mid(rand::random()), text)
     }
 
     pub(crate) async fn send(&mut self, message: &ToLobby) {
@@ -233,9 +250,19 @@ impl Fake {
         self.find(answer).await
     }
 
+    /// What became of a message: where it stands, or why it does not.
+    pub(crate) async fn next_answer(&mut self, mid: Mid) -> Result<LobbySeq, String> {
+        let answer = |message: &FromLobby| match message {
+            FromLobby::Published { mid: found, seq } if *found == mid => Some(Ok(*seq)),
+            FromLobby::NotPublished { mid: found, reason } if *found == mid => Some(Err(reason.clone())),
+            _ => None,
+        };
+        self.find(answer).await
+    }
+
     /// Says something and waits until it is in the log.
     pub(crate) async fn say(&mut self, text: &str) -> LobbySeq {
-        let (mid, message) = publish(text);
+        let (mid, message) = self.publish(text);
         self.send(&message).await;
         self.published(mid).await
     }

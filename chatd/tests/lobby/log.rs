@@ -5,7 +5,7 @@ use proto::ids::{Generation, LobbySeq};
 use proto::limits::MAX_TEXT_LEN;
 use proto::lobby::{FromLobby, RoomCursor};
 
-use crate::harness::{TestLobby, identity, publish};
+use crate::harness::{TestLobby, identity};
 
 #[tokio::test]
 async fn a_reader_goes_on_where_it_stood_without_loss_or_double() {
@@ -70,17 +70,29 @@ async fn a_message_published_again_is_one_entry() {
     let lobby = TestLobby::start();
     let (key, mut bobby) = (identity(), lobby.join(&identity(), "bobby").await);
     let mut anna = lobby.join(&key, "anna").await;
-    let (mid, message) = publish("only once");
+    let (mid, message) = anna.publish("only once");
     anna.send(&message).await;
     anna.send(&message).await;
     assert_eq!((anna.published(mid).await, anna.published(mid).await), (LobbySeq(1), LobbySeq(1)));
     let mut anna = lobby.join(&key, "anna").await;
     anna.send(&message).await;
     assert_eq!(anna.published(mid).await, LobbySeq(1), "also over another link");
-    bobby.send(&message).await;
+    bobby.send(&bobby.author.publish(mid, "only once").1).await;
     assert_eq!(bobby.published(mid).await, LobbySeq(2), "another author's is another message");
     assert_eq!((bobby.entry().await.seq, bobby.entry().await.seq), (LobbySeq(1), LobbySeq(2)));
     assert!(!bobby.barrier().await.iter().any(|message| matches!(message, FromLobby::Entry(_))));
+}
+
+#[tokio::test]
+async fn what_its_author_has_not_signed_is_not_passed_on() {
+    let lobby = TestLobby::start();
+    let (mut anna, mut bobby) =
+        (lobby.join(&identity(), "anna").await, lobby.join(&identity(), "bobby").await);
+    let (mid, message) = bobby.publish("signed by bobby");
+    anna.send(&message).await;
+    assert_eq!(anna.next_answer(mid).await, Err("it is not signed by your key".to_owned()));
+    assert_eq!(anna.say("her own").await, LobbySeq(1), "her link goes on");
+    assert_eq!(bobby.entry().await.text.as_str(), "her own");
 }
 
 #[tokio::test]

@@ -6,10 +6,10 @@ use std::process::{Command, Output};
 
 use chatd::identity::{Identity, fingerprint};
 use proto::ids::LobbySeq;
-use proto::lobby::{FromLobby, RefusedCode};
+use proto::lobby::RefusedCode;
 
 use crate::daemon::Daemon;
-use crate::harness::{Fake, TestLobby, hello, identity, publish};
+use crate::harness::{Fake, TestLobby, hello, identity};
 
 fn run(data: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lobbyd"));
@@ -37,15 +37,9 @@ fn start(data: &Path) -> (Daemon, TestLobby) {
 
 /// What becomes of a message.
 async fn says(fake: &mut Fake) -> Result<(), String> {
-    let (mid, message) = publish("hello");
+    let (mid, message) = fake.publish("hello");
     fake.send(&message).await;
-    loop {
-        match fake.next().await {
-            FromLobby::Published { mid: found, .. } if found == mid => return Ok(()),
-            FromLobby::NotPublished { mid: found, reason } if found == mid => return Err(reason),
-            _ => {}
-        }
-    }
+    fake.next_answer(mid).await.map(drop)
 }
 
 #[tokio::test]
@@ -104,7 +98,7 @@ async fn who_is_muted_hears_and_is_not_heard() {
     let data = tempfile::tempdir().expect("folder");
     let (_daemon, lobby) = start(data.path());
     let (mut anna, mut eve) = (lobby.join(&identity(), "anna").await, lobby.join(&identity(), "eve").await);
-    let (early, message) = publish("early");
+    let (early, message) = eve.publish("early");
     eve.send(&message).await;
     assert_eq!(eve.published(early).await, LobbySeq(1));
     ok(data.path(), &["mute", "eve"]);
@@ -114,7 +108,7 @@ async fn who_is_muted_hears_and_is_not_heard() {
     assert_eq!(says(&mut anna).await, Ok(()));
     ok(data.path(), &["unmute", "eve"]);
     assert_eq!(says(&mut eve).await, Ok(()));
-    let (last, message) = publish("last");
+    let (last, message) = anna.publish("last");
     anna.send(&message).await;
     // "early", the first of anna's, the second of eve's: nothing of what she said muted.
     assert_eq!(anna.published(last).await, LobbySeq(4));

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-use crate::harness::{DEADLINE, TestLobby, hello, identity, publish};
+use crate::harness::{DEADLINE, TestLobby, hello, identity};
 
 /// A frame around any payload.
 fn frame(payload: &[u8]) -> Vec<u8> {
@@ -23,10 +23,10 @@ fn frame(payload: &[u8]) -> Vec<u8> {
 async fn a_frame_may_be_cut_at_every_byte() {
     let lobby = TestLobby::start();
     let mut anna = lobby.join(&identity(), "anna").await;
-    let (_, message) = publish("Привет");
+    let (_, message) = anna.publish("Привет");
     let len = encode(&message).expect("encodes").0.len();
     for cut in 0..=len {
-        let (mid, message) = publish("Привет");
+        let (mid, message) = anna.publish("Привет");
         let bytes = encode(&message).expect("encodes").0;
         anna.send_bytes(&bytes[..cut]).await;
         // Answered only if the lobby keeps what it has of the next frame.
@@ -37,7 +37,7 @@ async fn a_frame_may_be_cut_at_every_byte() {
         anna.send_bytes(&bytes[cut..]).await;
         anna.published(mid).await;
     }
-    let (mid, message) = publish("byte by byte");
+    let (mid, message) = anna.publish("byte by byte");
     for byte in &encode(&message).expect("encodes").0[..] {
         anna.send_bytes(&[*byte]).await;
     }

@@ -7,7 +7,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proto::hello::Versions;
 use proto::ids::{
-    Chain, Epoch, EpochTag, Generation, Instance, Key, LobbySeq, Mid, Pos, Seq, SessionNo, WallMs,
+    Chain, Epoch, EpochTag, Generation, Instance, Key, LobbySeq, Mid, Pos, Seq, SessionNo, Signature, WallMs,
 };
 use proto::invitation::Token;
 use proto::ipc::{
@@ -82,6 +82,15 @@ fn addr() -> impl Strategy<Value = SocketAddr> {
     (any::<std::net::IpAddr>(), any::<u16>()).prop_map(SocketAddr::from)
 }
 
+fn sig() -> impl Strategy<Value = Signature> {
+    any::<[u8; 32]>().prop_map(|half| {
+        let mut bytes = [0; Signature::LEN];
+        bytes[..32].copy_from_slice(&half);
+        bytes[32..].copy_from_slice(&half);
+        Signature(bytes)
+    })
+}
+
 fn versions() -> impl Strategy<Value = Versions> {
     (any::<u16>(), any::<u16>()).prop_map(|(min, max)| Versions { min, max })
 }
@@ -93,7 +102,7 @@ fn features() -> impl Strategy<Value = Vec<String>> {
 pub(crate) fn to_lobby() -> impl Strategy<Value = ToLobby> {
     prop_oneof![
         member_hello().prop_map(|hello| ToLobby::Hello(Box::new(hello))),
-        (mid(), at(), text()).prop_map(|(mid, at, text)| ToLobby::Publish { mid, at, text }),
+        (mid(), at(), text(), sig()).prop_map(|(mid, at, text, sig)| ToLobby::Publish { mid, at, text, sig }),
         (any::<u64>(), name()).prop_map(|(request, name)| ToLobby::Lookup { request, name }),
         any::<u64>().prop_map(|nonce| ToLobby::Ping { nonce }),
         any::<u64>().prop_map(|nonce| ToLobby::Pong { nonce }),
@@ -126,8 +135,8 @@ pub(crate) fn from_lobby() -> impl Strategy<Value = FromLobby> {
         (vec(member(), 0..4), any::<bool>()).prop_map(|(members, more)| FromLobby::Members { members, more }),
         (vec(member(), 0..4), vec(member(), 0..4))
             .prop_map(|(joined, left)| FromLobby::Presence { joined, left }),
-        (lobby_seq(), member(), mid(), at(), text()).prop_map(|(seq, from, mid, at, text)| {
-            FromLobby::Entry(Box::new(RoomEntry { seq, from, mid, at, text }))
+        (lobby_seq(), member(), mid(), at(), text(), sig()).prop_map(|(seq, from, mid, at, text, sig)| {
+            FromLobby::Entry(Box::new(RoomEntry { seq, from, mid, at, text, sig }))
         }),
         lobby_seq().prop_map(|next| FromLobby::Gap { next }),
         (mid(), lobby_seq()).prop_map(|(mid, seq)| FromLobby::Published { mid, seq }),

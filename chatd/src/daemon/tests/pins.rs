@@ -1,10 +1,11 @@
 //! A name stands for the key of the first contact.
 
-use proto::ids::Key;
+use proto::ids::{Key, LobbySeq, Mid, Signature, WallMs};
 use proto::invitation::Token;
 use proto::ipc::{Call, ErrorCode, LobbyState, Reply, SessionRef, Trust};
-use proto::lobby::ToLobby;
+use proto::lobby::{FromLobby, Member, RoomEntry, ToLobby};
 use proto::peer::Content;
+use proto::text::Text;
 
 use super::bench::{Bench, Caller, key, name};
 use crate::daemon::{Effect, Event};
@@ -236,4 +237,28 @@ fn the_secret_of_an_invitation_goes_to_its_own_lobby_and_only_until_it_has_opene
     bench.lobby(LOBBY, &[]);
     bench.step(Event::LobbyUp { link: 3, hosted: false, key: LOBBY });
     assert_eq!(shown(&bench), [None, Some(token), Some(token), None], "let in: the key is enough");
+}
+
+#[test]
+fn what_a_lobby_forges_is_not_shown_and_told_of_once() {
+    let mut bench = Bench::new();
+    bench.lobby(LOBBY, &[(1, "bobby")]);
+    let forged = |seq: u64| RoomEntry {
+        seq: LobbySeq(seq),
+        from: Member { key: key(1), name: name("bobby") },
+        mid: Mid([u8::try_from(seq).expect("small"); 16]),
+        at: WallMs(0),
+        text: Text::new("forged").expect("a text"),
+        sig: Signature([0; 64]),
+    };
+    for seq in [1, 2, 2] {
+        bench.step(Event::Forged(Box::new(forged(seq))));
+    }
+    let genuine = RoomEntry { text: Text::new("genuine").expect("a text"), ..forged(3) };
+    bench.step(Event::Lobby(FromLobby::Entry(Box::new(genuine))));
+    let notices = bench.core.store.all_notices(LogId::LOBBY).expect("notices");
+    let warnings = notices.iter().filter(|text| text.contains("what the key of bobby has not signed"));
+    assert_eq!(warnings.count(), 1, "{notices:?}");
+    let texts = bench.core.store.all_texts(LogId::LOBBY).expect("texts");
+    assert_eq!(texts, [(key(1).0.to_vec(), "genuine".to_owned())]);
 }

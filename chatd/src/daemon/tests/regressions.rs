@@ -1,6 +1,6 @@
 //! Ways around a pin or a block that were open once.
 
-use proto::ids::{Key, LobbySeq, Mid, WallMs};
+use proto::ids::{Key, LobbySeq, Mid, Signature, WallMs};
 use proto::ipc::{Call, ErrorCode, LobbyState, Reply};
 use proto::lobby::{Contact, FromLobby, Member, RoomEntry, ToLobby};
 use proto::text::Text;
@@ -49,6 +49,7 @@ fn regression_what_a_strange_lobby_says_is_not_heard() {
         mid: Mid([1; 16]),
         at: WallMs(0),
         text: Text::new("forged").expect("a text"),
+        sig: Signature([0; 64]),
     };
     bench.step(Event::Lobby(FromLobby::Entry(Box::new(entry))));
     assert_eq!(bench.state().daemon.expect("a row").lobby.state, LobbyState::Changed);

@@ -2,14 +2,13 @@
 
 use std::convert::Infallible;
 
-use proto::ids::{Mid, WallMs};
 use proto::lobby::{FromLobby, ToLobby};
-use proto::text::Text;
 use tokio::sync::mpsc::Sender;
 
 use super::{End, Seat};
+use crate::identity::is_signed;
 use crate::link::{Incoming, LinkError};
-use crate::lobby::room::{Cut, Outcome};
+use crate::lobby::room::{Cut, Outcome, Post};
 
 /// Serves requests until the connection ends.
 pub(super) async fn listen(seat: &Seat, incoming: &mut Incoming<ToLobby>, answer: &Sender<FromLobby>) -> End {
@@ -28,7 +27,7 @@ async fn serve(
     let ask = || drop(answer.try_send(FromLobby::Ping { nonce: rand::random() }));
     loop {
         let reply = match incoming.next_or_ask(ask).await? {
-            ToLobby::Publish { mid, at, text } => publish(seat, mid, at, text)?,
+            ToLobby::Publish { mid, at, text, sig } => publish(seat, Post { mid, at, text, sig })?,
             ToLobby::Lookup { request, name } => {
                 FromLobby::Found { request, contact: seat.hub.contact(&name) }
             }
@@ -43,14 +42,16 @@ async fn serve(
     }
 }
 
-fn publish(seat: &Seat, mid: Mid, at: WallMs, text: Text) -> Result<FromLobby, Cut> {
-    Ok(match seat.hub.publish(seat.key, seat.link, mid, at, text)? {
-        Outcome::Stands { seq, .. } => FromLobby::Published { mid, seq },
-        Outcome::Muted => {
-            FromLobby::NotPublished { mid, reason: "an operator of the lobby has muted you".to_owned() }
-        }
-        Outcome::TooLong => {
-            FromLobby::NotPublished { mid, reason: "the message does not fit into a frame".to_owned() }
-        }
-    })
+fn publish(seat: &Seat, post: Post) -> Result<FromLobby, Cut> {
+    let mid = post.mid;
+    let refused = |reason: &str| Ok(FromLobby::NotPublished { mid, reason: reason.to_owned() });
+    // Here and not in the room: every reader would take it for a forgery of the lobby's.
+    if !is_signed(&seat.key, &seat.lobby, mid, post.at, &post.text, &post.sig) {
+        return refused("it is not signed by your key");
+    }
+    match seat.hub.publish(seat.key, seat.link, post)? {
+        Outcome::Stands { seq, .. } => Ok(FromLobby::Published { mid, seq }),
+        Outcome::Muted => refused("an operator of the lobby has muted you"),
+        Outcome::TooLong => refused("the message does not fit into a frame"),
+    }
 }
