@@ -106,6 +106,11 @@ impl Liar {
 }
 
 impl Scene {
+    /// The first place in its log that nothing was told of.
+    pub fn next(&self) -> u64 {
+        self.head + 1
+    }
+
     /// How often somebody was looked for.
     pub fn lookups(&self, wanted: &str) -> usize {
         let lookup = |said: &&(Key, ToLobby)| matches!(&said.1, ToLobby::Lookup { name, .. } if name.as_str() == wanted);

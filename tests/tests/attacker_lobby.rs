@@ -3,14 +3,15 @@
 
 use std::net::{SocketAddr, TcpListener};
 
-use chat_tests::liar::{Liar, member};
+use chat_tests::liar::{Liar, entry, member};
 use chat_tests::tap::Tap;
 use chat_tests::{Daemon, World, forger};
 use chatd::identity::Identity;
-use proto::ids::Key;
+use proto::ids::{Key, LobbySeq, Mid, WallMs};
 use proto::ipc::SessionState;
-use proto::lobby::{Contact, FromLobby};
+use proto::lobby::{Contact, FromLobby, RoomEntry, ToLobby};
 use proto::peer;
+use proto::text::Text;
 
 /// In a line that nobody but its reader may see.
 const CANARY: &str = "canary-for-bobby-4127";
@@ -206,4 +207,86 @@ fn a_lobby_that_names_more_people_than_can_be_is_left_and_the_private_session_go
     });
     anna.ctl().ok(&["send", "bobby", "last", "--wait", "delivered"]);
     anna.in_lobby();
+}
+
+/// What somebody has said to the lobby, as the lobby would pass it on.
+fn said(liar: &Liar, from: &Daemon, text: &str) -> RoomEntry {
+    from.ctl().ok(&["send", "lobby", text, "--wait", "sent"]);
+    let (name, of) = (from.name(), key(from));
+    let entry = |(by, said): &(Key, ToLobby)| match said {
+        ToLobby::Publish { mid, at, text: words, sig } if *by == of && words.as_str() == text => {
+            let (mid, at, text, sig) = (*mid, *at, words.clone(), *sig);
+            Some(RoomEntry { seq: LobbySeq(0), from: member(name, of), mid, at, text, sig })
+        }
+        _ => None,
+    };
+    liar.until("it is said", |scene| scene.heard.iter().find_map(entry))
+}
+
+/// Something new, signed by that key for that lobby.
+fn signed(author: &Identity, name: &str, lobby: Key, text: &str) -> RoomEntry {
+    let (mid, at, text) = (Mid(*b"0123456789abcdef"), WallMs(7), Text::new(text).expect("a text"));
+    let sig = author.sign_post(&lobby, mid, at, &text);
+    RoomEntry { seq: LobbySeq(0), from: member(name, author.key()), mid, at, text, sig }
+}
+
+#[test]
+fn what_its_author_has_not_said_in_this_lobby_is_not_shown_and_told_of_once() {
+    let world = World::new();
+    let liar = Liar::open();
+    let [anna, bobby] = acquainted(&world, &liar);
+    let (genuine, last) = (said(&liar, &bobby, "genuine"), said(&liar, &bobby, "last"));
+    let carol = Identity::ephemeral().expect("a key");
+    let other_lobby = Identity::ephemeral().expect("a key").key();
+    let text = |text: &str| Text::new(text).expect("a text");
+    let entries = [
+        genuine.clone(),
+        RoomEntry { text: text("edited"), mid: Mid([1; 16]), ..genuine.clone() },
+        RoomEntry { text: text("edited in place"), ..last.clone() },
+        RoomEntry { at: WallMs(1), mid: Mid([2; 16]), text: text("invented"), ..genuine.clone() },
+        RoomEntry { sig: last.sig, mid: Mid([3; 16]), ..genuine.clone() },
+        RoomEntry { from: member("bobby", key(&anna)), ..genuine.clone() },
+        signed(&carol, "carol", other_lobby, "transplanted"),
+        genuine.clone(),
+        signed(&carol, "carol", liar.key, "carol's own"),
+        last,
+    ];
+    // Twice as many places as entries: in order, then all of it over again from behind.
+    let order: Vec<&RoomEntry> = entries.iter().chain(entries.iter().rev()).collect();
+    let head = liar.scene().next();
+    for (place, found) in order.into_iter().enumerate() {
+        let seq = LobbySeq(head + u64::try_from(place).expect("few"));
+        liar.tell(key(&anna), entry(RoomEntry { seq, ..found.clone() }));
+    }
+    let shown = ["genuine", "carol's own", "last"];
+    anna.until("all of it", |_| (anna.ctl().texts("lobby").last()? == "last").then_some(()));
+    anna.ctl().ok(&["send", "lobby", "a barrier", "--wait", "sent"]);
+    assert_eq!(anna.ctl().received("lobby"), shown);
+    let lines = anna.ctl().ok(&["--plain", "history", "lobby"]);
+    let told = |name: &str| lines.matches(&format!("as said by {name} what the key of")).count();
+    assert_eq!((told("bobby"), told("carol"), told("anna")), (1, 1, 1), "{lines}");
+}
+
+#[test]
+fn regression_a_lobby_that_signs_with_a_key_of_its_own_does_not_speak_under_a_known_name() {
+    let world = World::new();
+    let liar = Liar::open();
+    let [anna, bobby] = acquainted(&world, &liar);
+    let puppet = Identity::ephemeral().expect("a key");
+    let mut posts = vec![
+        signed(&puppet, "bobby", liar.key, "pay at once"),
+        signed(&puppet, "anna", liar.key, "yes I will"),
+        said(&liar, &bobby, "genuine"),
+    ];
+    posts[1].mid = Mid([1; 16]);
+    posts[1].sig = puppet.sign_post(&liar.key, posts[1].mid, posts[1].at, &posts[1].text);
+    let head = liar.scene().next();
+    for (seq, post) in (head..).zip(posts) {
+        liar.tell(key(&anna), entry(RoomEntry { seq: LobbySeq(seq), ..post }));
+    }
+    anna.until("all of it", |_| (anna.ctl().texts("lobby").last()? == "genuine").then_some(()));
+    let lines = anna.ctl().ok(&["--plain", "history", "lobby"]);
+    assert!(lines.contains("> bobby_2: pay at once") && lines.contains("> anna_2: yes I will"), "{lines}");
+    assert!(!lines.contains("> bobby: pay") && !lines.contains("> anna: yes"), "{lines}");
+    assert_eq!(lines.matches("does not have the key of the bobby you know").count(), 1, "{lines}");
 }
