@@ -44,7 +44,27 @@ impl Text {
 
 impl fmt::Debug for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Length(&self.0).fmt(f)
+    }
+}
+
+/// Stands for a text in the `Debug` of what holds one: its length, never the words.
+pub struct Length<'a>(pub &'a str);
+
+impl fmt::Debug for Length<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Text({} bytes)", self.0.len())
+    }
+}
+
+/// Words that are looked for: as private as what they are looked for in. `Debug` gives their length.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Words(pub String);
+
+impl fmt::Debug for Words {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Length(&self.0).fmt(f)
     }
 }
 

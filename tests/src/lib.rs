@@ -8,6 +8,7 @@
 //! | [`screen`], [`capture`] | `chatctl attach` on a pseudo-terminal, and everything it ever printed |
 //! | [`ctl`] | the other commands of `chatctl`, and their rows |
 //! | [`watch`] | waits for a state of a daemon, told by the daemon itself |
+//! | [`liar`], [`tap`], [`forger`] | attackers: a lobby that lies, somebody on the wire, handshakes that are not in order |
 //!
 //! Every wait has a deadline ([`DEADLINE`]) and no test sleeps to wait. The
 //! harness is for Unix: it needs its signals and pseudo-terminals.
@@ -18,8 +19,11 @@
 pub mod binaries;
 pub mod capture;
 pub mod ctl;
+pub mod forger;
+pub mod liar;
 pub mod process;
 pub mod screen;
+pub mod tap;
 pub mod watch;
 pub mod world;
 

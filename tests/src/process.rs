@@ -106,8 +106,12 @@ impl Daemon {
 
     /// The same, and it logs everything it can.
     pub fn start_loud(world: &World, name: &str) -> Self {
-        let lobby = world.lobby().to_string();
-        let mut daemon = Self::new(name, world.house("home"), &["--local-lobby", &lobby]);
+        Self::with_loud(name, world.house("home"), &["--local-lobby", &world.lobby().to_string()])
+    }
+
+    /// Starts a daemon with any options, and it logs everything it can.
+    pub fn with_loud(name: &str, house: House, options: &[&str]) -> Self {
+        let mut daemon = Self::new(name, house, options);
         daemon.log = "trace";
         daemon.start_again();
         daemon
@@ -139,7 +143,8 @@ impl Daemon {
         Self::with(name, world.house(house), &["--lobby", &world.lobby().to_string()])
     }
 
-    fn with(name: &str, house: House, options: &[&str]) -> Self {
+    /// Starts a daemon with any options besides its name and its folders.
+    pub fn with(name: &str, house: House, options: &[&str]) -> Self {
         let mut daemon = Self::new(name, house, options);
         daemon.start_again();
         daemon
@@ -288,24 +293,31 @@ pub struct Lobbyd {
     listen: IpAddr,
     data: PathBuf,
     errors: PathBuf,
+    /// For `RUST_LOG`; empty for what it logs by itself.
+    log: &'static str,
     running: Option<Running>,
 }
 
 impl Lobbyd {
     /// Starts it at the lobby port of the world.
     pub fn start(world: &World) -> Self {
-        Self::at(world, world.lobby().ip())
+        Self::at(world, world.lobby().ip(), "")
     }
 
     /// The same for other machines as well, so that it wants invitations.
     pub fn start_closed(world: &World) -> Self {
-        Self::at(world, Ipv4Addr::UNSPECIFIED.into())
+        Self::at(world, Ipv4Addr::UNSPECIFIED.into(), "")
     }
 
-    fn at(world: &World, listen: IpAddr) -> Self {
+    /// The same, and it logs everything it can.
+    pub fn start_loud(world: &World) -> Self {
+        Self::at(world, Ipv4Addr::UNSPECIFIED.into(), "trace")
+    }
+
+    fn at(world: &World, listen: IpAddr, log: &'static str) -> Self {
         let house = world.house("lobby");
         let errors = house.errors.join("lobbyd");
-        let mut lobby = Self { addr: world.lobby(), listen, data: house.data, errors, running: None };
+        let mut lobby = Self { addr: world.lobby(), listen, data: house.data, errors, log, running: None };
         lobby.start_again();
         lobby
     }
@@ -330,6 +342,9 @@ impl Lobbyd {
         let listen = SocketAddr::new(self.listen, self.addr.port());
         command.arg("--listen").arg(listen.to_string()).arg("--data-dir").arg(&self.data);
         isolate(&mut command);
+        if !self.log.is_empty() {
+            command.env("RUST_LOG", self.log);
+        }
         self.running = Some(Running::start(command, &self.errors));
     }
 

@@ -8,7 +8,16 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 
-use chat_tests::{DEADLINE, Daemon, World};
+use chat_tests::{DEADLINE, Daemon, Lobbyd, World};
+use chatd::cli::LobbyArg;
+use chatd::identity::Identity;
+use chatd::joined::Joined;
+use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
+use proto::ids::{Mid, Pos, Seq, SessionNo, WallMs};
+use proto::invitation::{Invitation, Token};
+use proto::ipc::{Call, Entry, EntryKind, EntryState, Hit, Reply, SessionRef};
+use proto::peer::{Content, PeerMessage};
+use proto::text::{Text, Words};
 
 const WORDS: [&str; 3] = ["canary-to-all-7391", "canary-in-private-7391", "канарейка-7391"];
 
@@ -108,6 +117,139 @@ fn read_all(folder: &Path) -> Vec<u8> {
     let files =
         entries.map(|path| if path.is_dir() { read_all(&path) } else { std::fs::read(path).expect("reads") });
     files.flatten().collect()
+}
+
+/// A secret in all forms in which a program could let it slip, a part of it too.
+fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
+    let part = secret.len().min(12);
+    let windows = || secret.windows(part);
+    let text = |encode: fn(&[u8]) -> String| windows().map(move |window| encode(window).into_bytes());
+    let list: fn(&[u8]) -> String = |window| format!("{window:?}").trim_matches(['[', ']']).to_owned();
+    let mut forms: Vec<Vec<u8>> = windows().map(<[u8]>::to_vec).collect();
+    forms.extend(text(|window| HEXLOWER.encode(window)));
+    forms.extend(text(|window| HEXUPPER.encode(window)));
+    // Of twelve bytes or less: a whole number of groups, and no padding that would tell where it ends.
+    forms.extend(text(|window| BASE64_NOPAD.encode(&window[..window.len() / 3 * 3])));
+    forms.extend(text(|window| BASE64URL_NOPAD.encode(&window[..window.len() / 3 * 3])));
+    forms.extend(text(list));
+    forms
+}
+
+fn assert_absent(secrets: &[(&str, Vec<u8>)], place: &str, bytes: &[u8]) {
+    for (what, secret) in secrets {
+        for form in forms(secret) {
+            assert!(!holds(bytes, &form), "{what} is in {place}: {}", String::from_utf8_lossy(&form));
+        }
+    }
+}
+
+/// The seed in a file of PKCS#8: after 16 bytes of head; what follows is the public half.
+fn seed(folder: &Path) -> Vec<u8> {
+    let file = std::fs::read(folder.join("key")).expect("the key");
+    assert_eq!(file[14..16], [0x04, 0x20], "a seed of 32 bytes");
+    file[16..48].to_vec()
+}
+
+/// What any user of this machine can see of its processes, and their owner.
+fn processes() -> Vec<u8> {
+    let folders = std::fs::read_dir("/proc").expect("/proc").filter_map(Result::ok).map(|entry| entry.path());
+    let numbered = folders.filter(|path| {
+        path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.parse::<u32>().is_ok())
+    });
+    let files = numbered.flat_map(|path| ["cmdline", "environ", "comm"].map(|file| path.join(file)));
+    // Some have ended meanwhile.
+    files.filter_map(|file| std::fs::read(file).ok()).flatten().collect()
+}
+
+#[test]
+fn no_secret_is_in_a_log_a_process_list_or_on_another_disk() {
+    let world = World::new();
+    let lobby = Lobbyd::start_loud(&world);
+    let invitations =
+        [lobby.invite(), lobby.invite()].map(|line| line.parse::<Invitation>().expect("a line"));
+    let mut daemons = Vec::new();
+    for (name, invitation) in ["anna", "bobby"].into_iter().zip(&invitations) {
+        daemons.push(Daemon::with_loud(
+            name,
+            world.house(name),
+            &["--lobby", &invitation.line(), "--accept", "anyone"],
+        ));
+    }
+    let [anna, bobby] = &daemons[..] else { panic!("two") };
+    talk(anna, bobby);
+    assert!(holds(&anna.ctl().ok(&["search", "canary"]).into_bytes(), WORDS[0].as_bytes()));
+    let house = world.house("lobby").data;
+    let own = |daemon: &Daemon| daemon.house().data.join(daemon.name());
+    let keys = [
+        ("anna's key", seed(&own(anna))),
+        ("bobby's key", seed(&own(bobby))),
+        ("the lobby's key", seed(&house)),
+    ];
+    let tokens = invitations.map(|invitation| ("a token", invitation.token.0.to_vec()));
+    let words = WORDS.map(|word| ("a text", word.as_bytes().to_vec()));
+    let all = [&keys[..], &tokens, &words].concat();
+
+    let seen = processes();
+    assert!(holds(&seen, b"--data-dir"), "the daemons are seen");
+    assert_absent(&all, "/proc", &seen);
+    // The lobby keeps no token, only what tells it; and nothing of what is said, which it does hear.
+    let kept: Vec<u8> = ["lobby.db", "lobby.db-wal", "audit.log"]
+        .iter()
+        .flat_map(|file| std::fs::read(house.join(file)).unwrap_or_default())
+        .collect();
+    assert!(holds(&kept, &anna.until("its key", |state| state.daemon.as_ref().map(|row| row.key)).0));
+    assert_absent(&all, "the lobby's folder", &kept);
+
+    let houses: Vec<_> = daemons.iter().map(|daemon| (own(daemon), daemon.house().errors.clone())).collect();
+    drop(lobby);
+    for daemon in &mut daemons {
+        daemon.terminate(); // its logs are written to the end
+    }
+    let logs =
+        houses.iter().flat_map(|(own, errors)| [read_all(&own.join("log")), read_all(errors)].concat());
+    let logs: Vec<u8> = logs.chain(read_all(&world.house("lobby").errors)).collect();
+    assert!(holds(&logs, b"DEBUG"), "they log everything");
+    assert_absent(&all, "a log", &logs);
+}
+
+#[test]
+fn regression_debug_output_of_what_holds_a_secret_shows_none() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let identity = Identity::load_or_create(dir.path()).expect("a key");
+    let (token, word) = (Token(*b"0123456789abcdef"), WORDS[0]);
+    let line = Invitation { addr: "h:1".into(), lobby: identity.key(), token };
+    let (mid, at, text) = (Mid([1; 16]), WallMs(1), Text::new(word).expect("a text"));
+    let entry = Entry {
+        seq: Seq(1),
+        kind: EntryKind::Text,
+        from: None,
+        mine: true,
+        mid,
+        pos: None,
+        at,
+        state: EntryState::Queued,
+        text: word.to_owned(),
+    };
+    let session = SessionRef::Number(SessionNo(1));
+    let hit = Hit { session: None, peer: None, entry: entry.clone() };
+    let shown = [
+        format!("{identity:?}"),
+        format!("{token:?} {line:?} {:?}", Joined::from(line.clone())),
+        format!(
+            "{:?}",
+            PeerMessage::Data { pos: Pos(1), mid, at, content: Content::Text { text: text.clone() } }
+        ),
+        format!("{:?}", Call::Send { session, mid, text }),
+        format!("{:?}", Call::Search { words: Words(word.to_owned()), limit: 1 }),
+        format!("{:?}", Reply::Found { hits: vec![hit] }),
+        format!("{:?}", Reply::Entries { session: SessionNo(1), entries: vec![entry], head: Seq(1) }),
+        format!("{:?}", LobbyArg::Invited(Box::new(line))),
+    ];
+    let secrets =
+        [("the key", seed(dir.path())), ("a token", token.0.to_vec()), ("a text", word.as_bytes().to_vec())];
+    for text in shown {
+        assert_absent(&secrets, &text, text.as_bytes());
+    }
 }
 
 #[test]

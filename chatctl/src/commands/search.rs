@@ -1,6 +1,7 @@
 //! `search WORDS`: finds messages.
 
 use proto::ipc::{Call, Reply};
+use proto::text::Words;
 
 use crate::cli::Global;
 use crate::client::unexpected;
@@ -18,7 +19,7 @@ pub(crate) const PARTIAL: &str =
 pub(super) async fn run(global: &Global, words: &[String]) -> Result<(), Failure> {
     let mut client = locate::connect(global).await?;
     let output = Output::new(global);
-    match client.call(Call::Search { words: words.join(" "), limit: MAX_HITS }).await? {
+    match client.call(Call::Search { words: Words(words.join(" ")), limit: MAX_HITS }).await? {
         Reply::Found { hits, partial } => {
             if partial {
                 eprintln!("{PARTIAL}");

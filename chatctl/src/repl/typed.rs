@@ -4,6 +4,7 @@ use proto::ids::{Seq, SessionNo};
 use proto::ipc::{Call, Range, SessionRef};
 use proto::limits::PAGE_ENTRIES;
 use proto::name::Name;
+use proto::text::Words;
 
 use super::app::{App, Link, Manner, Purpose};
 use super::commands::{Verb, help};
@@ -27,7 +28,10 @@ impl App {
             Verb::Leave => self.leave(),
             Verb::History => self.history(arg),
             Verb::Search => {
-                self.command_call(Call::Search { words: arg.to_owned(), limit: MAX_HITS }, Purpose::Search);
+                self.command_call(
+                    Call::Search { words: Words(arg.to_owned()), limit: MAX_HITS },
+                    Purpose::Search,
+                );
             }
             Verb::Accept => {
                 self.consent(arg, "accepted", |name| Call::Accept { name });

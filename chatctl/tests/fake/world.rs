@@ -232,7 +232,7 @@ impl World {
                     head: session.row.head,
                 }
             }
-            Call::Search { words, .. } => Reply::Found { hits: self.search(words), partial: false },
+            Call::Search { words, .. } => Reply::Found { hits: self.search(&words.0), partial: false },
             Call::Draft { .. } => Reply::Draft { text: None },
             Call::Cursor { reader, session } => {
                 let number = self.find(session)?;

@@ -86,7 +86,10 @@ impl Core {
                 let notices = self.room.presence.change(joined, left);
                 self.on_presence(notices, &keys)
             }
-            FromLobby::Entry(entry) => self.room.take(&mut self.store, *entry).map(drop),
+            FromLobby::Entry(mut entry) => {
+                self.name_speaker(&mut entry.from)?;
+                self.room.take(&mut self.store, *entry).map(drop)
+            }
             FromLobby::Gap { next } if self.room.bookmarks.gap(next) => {
                 self.room_notice("The lobby no longer holds all that was said meanwhile")
             }
@@ -123,7 +126,11 @@ impl Core {
         if self.forged.len() >= MAX_FORGED || !self.forged.insert(*author) {
             return Ok(());
         }
-        let name = self.pins.get(author).map_or(&entry.from.name, |pin| &pin.name).clone();
+        let name = match self.pins.get(author) {
+            _ if *author == self.me.key => self.me.name.clone(),
+            Some(pin) => pin.name.clone(),
+            None => entry.from.name.clone(),
+        };
         let text = format!(
             "WARNING: the lobby passed on as said by {name} what the key of {name} has not signed. It is not shown. \
              Whoever runs the lobby may be putting words into {name}'s mouth"

@@ -2,6 +2,7 @@
 
 use proto::ids::{Key, Mid};
 use proto::ipc::{CallError, ErrorCode, Reply, SessionRef};
+use proto::lobby::Member;
 use proto::name::Name;
 use rand::RngExt;
 
@@ -156,22 +157,39 @@ impl Core {
     /// Somebody came into the lobby under a name that stands for another key here: said once for each.
     pub(super) fn warn_of_impostors(&mut self, came: &[Key]) -> Result<(), StoreError> {
         for key in came {
-            let Some(name) = self.room.name_of(key).filter(|name| self.pins.against(name, key).is_some())
-            else {
-                continue;
-            };
-            let name = name.clone();
-            if self.impostors.len() >= MAX_IMPOSTORS || !self.impostors.insert(*key) {
-                continue;
+            let name = self.room.name_of(key).filter(|name| self.pins.against(name, key).is_some());
+            if let Some(name) = name.cloned() {
+                self.warn_of_impostor(&name, key)?;
             }
-            let text = format!(
-                "WARNING: the {name} in the lobby does not have the key of the {name} you know. Someone may be \
-                 posing as {name}, or {name} has a new machine. Its key is {}",
-                fingerprint(key)
-            );
-            self.room_notice(&text)?;
         }
         Ok(())
+    }
+
+    fn warn_of_impostor(&mut self, name: &Name, key: &Key) -> Result<(), StoreError> {
+        if self.impostors.len() >= MAX_IMPOSTORS || !self.impostors.insert(*key) {
+            return Ok(());
+        }
+        let text = format!(
+            "WARNING: the {name} in the lobby does not have the key of the {name} you know. Someone may be posing as \
+             {name}, or {name} has a new machine. Its key is {}",
+            fingerprint(key)
+        );
+        self.room_notice(&text)
+    }
+
+    /// What somebody has said in the lobby is never shown under a name that stands for another key here: the signature
+    /// is the key's, but the name beside it is the lobby's word.
+    pub(super) fn name_speaker(&mut self, from: &mut Member) -> Result<(), StoreError> {
+        let own = from.name.folded() == self.me.name.folded();
+        if from.key == self.me.key || !(own || self.pins.against(&from.name, &from.key).is_some()) {
+            return Ok(());
+        }
+        let claim = from.name.clone();
+        from.name = match self.pins.get(&from.key) {
+            Some(pin) => pin.name.clone(),
+            None => self.free_name(&claim),
+        };
+        if own { Ok(()) } else { self.warn_of_impostor(&claim, &from.key) }
     }
 }
 

@@ -192,7 +192,7 @@ async fn answer(call: Call, context: &Context) -> Result<Reply, CoreGone> {
     match call {
         Call::Read { session, range, limit } => read(session, range, limit, context).await,
         Call::Export { session, after } => export(session, after, context).await,
-        Call::Search { words, limit } => search(&words, limit, context).await,
+        Call::Search { words, limit } => search(&words.0, limit, context).await,
         Call::Verify { name } => verify(name, context).await,
         call => ask(context, |reply| Event::Call(call, reply)).await,
     }

@@ -1,8 +1,11 @@
 //! The entries of a log: what was said, and what the daemon noted.
 
+use std::fmt;
+
 use proto::ids::{Key, Mid, Pos, Seq, WallMs};
 use proto::ipc::EntryKind;
 use proto::name::Name;
+use proto::text::Length;
 use rusqlite::{OptionalExtension, params};
 
 use super::{LogId, Store, StoreError};
@@ -33,7 +36,7 @@ impl Author {
 }
 
 /// An entry that has no place yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct NewEntry {
     /// Whose.
     pub author: Author,
@@ -47,6 +50,19 @@ pub struct NewEntry {
     pub text: String,
     /// Of a closing entry: how far its author had read.
     pub seen: Option<Pos>,
+}
+
+impl fmt::Debug for NewEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewEntry")
+            .field("author", &self.author)
+            .field("mid", &self.mid)
+            .field("kind", &self.kind)
+            .field("at", &self.at)
+            .field("text", &Length(&self.text))
+            .field("seen", &self.seen)
+            .finish()
+    }
 }
 
 pub(super) fn kind_name(kind: EntryKind) -> &'static str {

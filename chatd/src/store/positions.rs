@@ -1,13 +1,16 @@
 //! The two numbered lists of a session: mine (`out`) and theirs (`in_pos`), each with its chain.
 
+use std::fmt;
+
 use proto::ids::{Chain, Mid, Pos, Seq, WallMs};
 use proto::ipc::EntryKind;
+use proto::text::Length;
 use rusqlite::{OptionalExtension, params};
 
 use super::{LogId, Store, StoreError, entries::kind_of};
 
 /// One of my entries, as it goes out.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct OutRow {
     /// Where it stands in my list.
     pub pos: Pos,
@@ -21,6 +24,19 @@ pub struct OutRow {
     pub text: String,
     /// Of a closing entry: how far I had read.
     pub seen: Option<Pos>,
+}
+
+impl fmt::Debug for OutRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OutRow")
+            .field("pos", &self.pos)
+            .field("mid", &self.mid)
+            .field("kind", &self.kind)
+            .field("at", &self.at)
+            .field("text", &Length(&self.text))
+            .field("seen", &self.seen)
+            .finish()
+    }
 }
 
 /// One position of the other side's list.

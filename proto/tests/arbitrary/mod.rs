@@ -21,7 +21,7 @@ use proto::lobby::{
 };
 use proto::name::Name;
 use proto::peer::{ByeCode, Content, DialId, Hello, InState, OutState, PeerMessage, Probe};
-use proto::text::Text;
+use proto::text::{Text, Words};
 
 /// Largest position and time on a wire.
 const MAX: u64 = i64::MAX as u64;
@@ -286,7 +286,8 @@ fn call() -> impl Strategy<Value = Call> {
             range,
             limit
         }),
-        (any::<String>(), any::<u32>()).prop_map(|(words, limit)| Call::Search { words, limit }),
+        (any::<String>(), any::<u32>())
+            .prop_map(|(words, limit)| Call::Search { words: Words(words), limit }),
         (reader(), session_ref(), seq()).prop_map(|(reader, session, seq)| Call::Mark {
             reader,
             session,

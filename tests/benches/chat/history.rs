@@ -9,6 +9,7 @@ use chatd::store::{Author, LogId, NewEntry, Store};
 use proto::ids::{Key, Mid, Seq, WallMs};
 use proto::ipc::{Call, EntryKind, Range, Reader, Reply, SessionRef};
 use proto::name::Name;
+use proto::text::Words;
 
 use super::table::{Table, median, percentile};
 
@@ -170,7 +171,11 @@ async fn search(daemon: &Daemon, table: &mut Table) {
         let mut found = 0;
         for _ in 0..TIMES {
             let begun = Instant::now();
-            match client.call(Call::Search { words: words.to_owned(), limit: 50 }).await.expect("an answer") {
+            match client
+                .call(Call::Search { words: Words(words.to_owned()), limit: 50 })
+                .await
+                .expect("an answer")
+            {
                 Reply::Found { hits, .. } => found = hits.len(),
                 reply => panic!("no hits: {reply:?}"),
             }

@@ -68,7 +68,7 @@ fn line(number: usize) -> Call {
         "line {number} of a conversation that is about as long as lines are when people talk to each other"
     );
     let session = SessionRef::Peer(Name::new("bobby").expect("a name"));
-    Call::Send { session, mid: mid::fresh(), text: Text::new(text).expect("a text") }
+    Call::Send { session, mid: mid::fresh(), text: Text::new(text).expect("a text"), draft: None }
 }
 
 /// Sends so many lines, without waiting for each.
