@@ -13,6 +13,7 @@ use chatd::cli::LobbyArg;
 use chatd::identity::Identity;
 use chatd::joined::Joined;
 use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
+use proto::archive::Record;
 use proto::ids::{Mid, Pos, Seq, SessionNo, WallMs};
 use proto::invitation::{Invitation, Token};
 use proto::ipc::{Call, Entry, EntryKind, EntryState, Hit, Reply, SessionRef};
@@ -229,6 +230,19 @@ fn regression_debug_output_of_what_holds_a_secret_shows_none() {
         at,
         state: EntryState::Queued,
         text: word.to_owned(),
+        imported: false,
+    };
+    let record = Record {
+        peer: None,
+        seq: Seq(1),
+        kind: EntryKind::Text,
+        from: None,
+        author: None,
+        mine: true,
+        mid,
+        at,
+        state: EntryState::Queued,
+        text: word.to_owned(),
     };
     let session = SessionRef::Number(SessionNo(1));
     let hit = Hit { session: None, peer: None, entry: entry.clone() };
@@ -239,10 +253,12 @@ fn regression_debug_output_of_what_holds_a_secret_shows_none() {
             "{:?}",
             PeerMessage::Data { pos: Pos(1), mid, at, content: Content::Text { text: text.clone() } }
         ),
-        format!("{:?}", Call::Send { session, mid, text }),
+        format!("{:?}", Call::Send { session: session.clone(), mid, text: text.clone(), draft: None }),
+        format!("{:?}", Call::KeepDraft { session, text }),
         format!("{:?}", Call::Search { words: Words(word.to_owned()), limit: 1 }),
-        format!("{:?}", Reply::Found { hits: vec![hit] }),
+        format!("{:?}", Reply::Found { hits: vec![hit], partial: false }),
         format!("{:?}", Reply::Entries { session: SessionNo(1), entries: vec![entry], head: Seq(1) }),
+        format!("{record:?}"),
         format!("{:?}", LobbyArg::Invited(Box::new(line))),
     ];
     let secrets =
