@@ -1,6 +1,6 @@
 //! Strangers: who may open a session with the person, and whom the person does not want to hear of.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use proto::ids::Key;
 use proto::ipc::{ErrorCode, Peer, Reply, SessionRef, Trust};
@@ -119,11 +119,8 @@ impl Core {
 
     /// Has clients told where the strangers who wait are others than before.
     pub(super) fn note_requests(&mut self) {
-        // Whoever knocked and came in meanwhile waits by what it has sent.
-        let held: BTreeSet<Key> = self.requests().map(PeerSession::peer).collect();
-        self.consent.knocks.came_in(&held);
         let knocks = self.consent.knocks.iter().map(|(key, _)| key);
-        let requests: Vec<Key> = held.iter().copied().chain(knocks).collect();
+        let requests: Vec<Key> = self.requests().map(PeerSession::peer).chain(knocks).collect();
         if requests != self.consent.requests {
             self.consent.requests = requests;
             self.versions.daemon_changed = true;
@@ -137,15 +134,13 @@ impl Core {
 
     /// The person says yes to a stranger. The answer may have to wait for the stranger to come.
     pub(super) fn accept(&mut self, name: &Name, reply: oneshot::Sender<Reply>) -> Result<(), StoreError> {
-        let answer = match self.request(name) {
-            Some(_) if self.is_full() => {
+        let answer = match (self.request(name), self.consent.knocks.find(name)) {
+            (None, None) => refuse(ErrorCode::NoPeer, format!("Nobody called {name} waits for your answer")),
+            _ if self.is_full() => {
                 refuse(ErrorCode::Busy, "Too many sessions are open: leave some with \\leave first")
             }
-            Some(log) => self.accept_log(log),
-            None => match self.consent.knocks.find(name) {
-                Some(key) => return self.accept_knock(key, reply),
-                None => refuse(ErrorCode::NoPeer, format!("Nobody called {name} waits for your answer")),
-            },
+            (Some(log), _) => self.accept_log(log),
+            (None, Some(key)) => return self.accept_knock(key, reply),
         };
         self.reply(reply, NOT_DONE, answer)
     }

@@ -87,11 +87,6 @@ impl Knocks {
     pub(super) fn take_accepts(&mut self) -> Vec<oneshot::Sender<Reply>> {
         mem::take(&mut self.accepting).into_iter().map(|accepting| accepting.reply).collect()
     }
-
-    /// Those who have come wait by what they have sent.
-    pub(super) fn came_in(&mut self, held: &BTreeSet<Key>) {
-        self.waiting.retain(|key, _| !held.contains(key));
-    }
 }
 
 impl Core {
@@ -130,10 +125,17 @@ impl Core {
         self.consent.knocks.waiting.insert(by.key, Knock { name, until });
     }
 
-    /// Strangers who do not knock any more are forgotten, as are those who have come in.
+    /// Strangers who do not knock any more are forgotten, as are those with whom a session is open by now: whoever came in
+    /// waits by what it has sent, and whom the person has forked with does not wait.
     pub(super) fn forget_knocks(&mut self) {
-        let now = self.now.mono;
-        self.consent.knocks.waiting.retain(|_, knock| knock.until > now);
+        let waiting = &mut self.consent.knocks.waiting;
+        if waiting.is_empty() {
+            return;
+        }
+        for session in self.sessions.values().filter(|session| session.is_open()) {
+            waiting.remove(&session.peer());
+        }
+        waiting.retain(|_, knock| knock.until > self.now.mono);
     }
 
     /// When [`Core::forget_knocks`] has something to do.

@@ -38,10 +38,13 @@ impl Core {
         if !addrs.is_empty() && !self.is_blocked(&key) {
             return self.effects.push(Effect::Dial { log, key, dial_no, addrs });
         }
+        let in_lobby = self.room.state == LobbyState::Connected;
         let is_there = self.room.name_of(&key).is_some();
         if let Some(session) = self.sessions.get_mut(&log) {
-            // Somebody who is there and does not say where: its person is asked.
-            session.told_of_consent(is_there);
+            // Somebody who is there and does not say where: its person is asked. Without a lobby nobody can tell.
+            if in_lobby {
+                session.told_of_consent(is_there);
+            }
             session.on_dial_failed(&mut cx!(self), "no address of the peer is known");
         }
     }
@@ -76,7 +79,12 @@ impl Core {
     /// Somebody does not want to be reached by us. Whoever was reached before says so without the lobby: a lobby that lies
     /// shall not part them.
     pub(super) fn on_declined(&mut self, by: &Key) -> Result<(), StoreError> {
-        self.room.reaching.remove(by);
+        if let Some(reaching) = self.room.reaching.remove(by)
+            && !reaching.addrs.is_empty()
+        {
+            self.dial_at(reaching.log, *by, reaching.dial_no, reaching.addrs);
+            return Ok(());
+        }
         let Some(log) = self.find_key(by) else { return Ok(()) };
         self.with_session(log, |session, cx| {
             session.on_declined(cx);
@@ -154,7 +162,7 @@ impl Core {
 /// Whether a lobby that sees us come from one address can know of a peer at the other: it shall not have us knock at
 /// doors inside our own machine or network.
 fn can_know(sees_us: SocketAddr, peer: SocketAddr) -> bool {
-    let (us, peer_ip) = (reach_of(sees_us.ip()), reach_of(peer.ip()));
+    let (us, peer_ip) = (scope_of(sees_us.ip()), scope_of(peer.ip()));
     peer.port() != 0 && peer_ip.is_some_and(|peer| us.is_some_and(|us| peer >= us))
 }
 
@@ -168,7 +176,7 @@ enum Scope {
 }
 
 /// `None`: nobody can be dialled there.
-fn reach_of(ip: IpAddr) -> Option<Scope> {
+fn scope_of(ip: IpAddr) -> Option<Scope> {
     let ip = ip.to_canonical();
     if ip.is_unspecified() || ip.is_multicast() || ip == IpAddr::from([255, 255, 255, 255]) {
         return None;

@@ -103,3 +103,31 @@ fn a_lobby_cannot_end_a_session_by_saying_that_the_peer_declines() {
     bench.step(Event::Lobby(FromLobby::Declined { by: key(1) }));
     assert!(bench.core.sessions[&log].deadline().is_some(), "is dialled again where it was");
 }
+
+#[test]
+fn regression_a_no_from_the_lobby_while_a_known_peer_is_dialled_does_not_end_the_dialling() {
+    let mut bench = Bench::accepting(Accept::Anyone);
+    bench.lobby(LOBBY, &[(1, "bobby")]);
+    bench.fork("bobby");
+    let addr = "127.0.0.1:1".parse().expect("address");
+    bench.step(Event::Lobby(FromLobby::Contact(Contact { key: key(1), addrs: vec![addr] })));
+    let log = bench.core.find_key(&key(1)).expect("a session");
+    bench.step(Event::PeerDialed { log, dial_no: 1, conn: ConnId(7), addr });
+    bench.step(Event::PeerLost(ConnId(7)));
+    bench.now = bench.core.deadline().expect("the next dial");
+    bench.state(); // the step that is due asks the lobby
+    assert_eq!(answers(&bench), ["reach 1", "reach 1"]);
+    bench.step(Event::Lobby(FromLobby::Declined { by: key(1) }));
+    let dialled =
+        |effect: &Effect| matches!(effect, Effect::Dial { dial_no: 2, addrs, .. } if *addrs == [addr]);
+    assert!(bench.effects.iter().any(dialled), "where it was reached before");
+}
+
+#[test]
+fn regression_whom_the_person_forks_with_knocks_no_more() {
+    let mut bench = Bench::accepting(Accept::Ask);
+    bench.lobby(LOBBY, &[(1, "eve")]);
+    wanted(&mut bench, 1, "eve");
+    bench.fork("eve");
+    assert!(bench.state().daemon.expect("a row").requests.is_empty());
+}
