@@ -17,7 +17,7 @@ use ring::signature::Ed25519KeyPair;
 use crate::link::tls::Configs;
 
 pub use code::code;
-pub use post::{is_genuine, is_signed};
+pub use post::is_genuine;
 
 /// An Ed25519 key pair with the TLS settings made from it. `Debug` shows the public key only.
 pub struct Identity {

@@ -17,19 +17,18 @@ impl Identity {
     }
 }
 
-/// Whether this key has said that, in this lobby.
-pub fn is_signed(author: &Key, lobby: &Key, mid: Mid, at: WallMs, text: &Text, sig: &Signature) -> bool {
-    let author = UnparsedPublicKey::new(&ED25519, author.0);
-    author.verify(&signed_bytes(lobby, mid, at, text), &sig.0).is_ok()
-}
-
 /// Whether an entry of this lobby is what its author has said.
 pub fn is_genuine(entry: &RoomEntry, lobby: &Key) -> bool {
-    is_signed(&entry.from.key, lobby, entry.mid, entry.at, &entry.text, &entry.sig)
+    let author = UnparsedPublicKey::new(&ED25519, entry.from.key.0);
+    author.verify(&signed_bytes(lobby, entry.mid, entry.at, &entry.text), &entry.sig.0).is_ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use proto::ids::LobbySeq;
+    use proto::lobby::Member;
+    use proto::name::Name;
+
     use super::*;
 
     #[test]
@@ -38,12 +37,14 @@ mod tests {
         let (lobby, mid, at) = (Key([3; 32]), Mid([4; 16]), WallMs(5));
         let text = Text::new("at nine").expect("text");
         let sig = anna.sign_post(&lobby, mid, at, &text);
-        assert!(is_signed(&anna.key(), &lobby, mid, at, &text, &sig));
-        assert!(!is_signed(&bobby.key(), &lobby, mid, at, &text, &sig), "somebody else");
-        assert!(!is_signed(&anna.key(), &Key([9; 32]), mid, at, &text, &sig), "another lobby");
-        assert!(!is_signed(&anna.key(), &lobby, Mid([9; 16]), at, &text, &sig), "another message");
-        assert!(!is_signed(&anna.key(), &lobby, mid, WallMs(6), &text, &sig), "another time");
+        let from = |who: &Identity| Member { key: who.key(), name: Name::new("anna").expect("name") };
+        let said = RoomEntry { seq: LobbySeq(1), from: from(&anna), mid, at, text, sig };
+        assert!(is_genuine(&said, &lobby));
+        assert!(!is_genuine(&RoomEntry { from: from(&bobby), ..said.clone() }, &lobby), "somebody else");
+        assert!(!is_genuine(&said, &Key([9; 32])), "another lobby");
+        assert!(!is_genuine(&RoomEntry { mid: Mid([9; 16]), ..said.clone() }, &lobby), "another message");
+        assert!(!is_genuine(&RoomEntry { at: WallMs(6), ..said.clone() }, &lobby), "another time");
         let other = Text::new("at ten").expect("text");
-        assert!(!is_signed(&anna.key(), &lobby, mid, at, &other, &sig), "other words");
+        assert!(!is_genuine(&RoomEntry { text: other, ..said }, &lobby), "other words");
     }
 }

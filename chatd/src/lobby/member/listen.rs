@@ -9,7 +9,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::time::timeout;
 
 use super::{End, Seat};
-use crate::identity::is_signed;
+use crate::identity::is_genuine;
 use crate::link::{Incoming, LinkError, PING_AFTER};
 use crate::lobby::log::{Denied, Post};
 
@@ -61,8 +61,7 @@ async fn serve(
 async fn publish(seat: &Seat, entry: RoomEntry, answer: &Sender<FromLobby>) -> Result<(), End> {
     let place = answer.clone().reserve_owned().await.map_err(|_| LinkError::Closed)?;
     // Every reader would take it for a forgery of the lobby's.
-    let signed = is_signed(&entry.from.key, &seat.lobby, entry.mid, entry.at, &entry.text, &entry.sig);
-    let denied = (!signed).then_some(Denied::Unsigned);
+    let denied = (!is_genuine(&entry, &seat.lobby)).then_some(Denied::Unsigned);
     Ok(seat.hub.publish(seat.link, Post { entry, denied }, place).await?)
 }
 
