@@ -12,7 +12,8 @@ use interprocess::local_socket::tokio::{Stream as LocalStream, prelude::*};
 use interprocess::local_socket::{GenericFilePath, Name as SocketName};
 use proto::frame::{Codec, FrameError};
 use proto::hello::Versions;
-use proto::ipc::{Call, Changes, Reply, ToClient, ToDaemon};
+use proto::ids::Key;
+use proto::ipc::{Call, Changes, Peer, Reply, ToClient, ToDaemon};
 use tokio_util::codec::Framed;
 
 use crate::failure::Failure;
@@ -169,6 +170,23 @@ impl Client {
     /// The user has signed the daemon off: that it is gone is no failure.
     pub fn is_signed_off(&self) -> bool {
         self.goodbye == Some(true)
+    }
+
+    /// Everybody of a list that comes in pages; `page` asks for those after a key.
+    pub async fn people(&mut self, page: impl Fn(Option<Key>) -> Call) -> Result<Vec<Peer>, Failure> {
+        let mut people = Vec::new();
+        loop {
+            let (peers, more) = match self.call(page(people.last().map(|last: &Peer| last.key))).await? {
+                Reply::Peers { peers, more } => (peers, more),
+                reply => return Err(unexpected(&reply)),
+            };
+            // A page without anybody is the last one, whatever it says.
+            let more = more && !peers.is_empty();
+            people.extend(peers);
+            if !more {
+                return Ok(people);
+            }
+        }
     }
 
     /// Asks for the state of everything.

@@ -36,19 +36,9 @@ pub(super) async fn run(global: &Global, sessions: Vec<SessionRef>) -> Result<()
 
 /// The lobby and every private session, ended ones too.
 async fn all(client: &mut Client) -> Result<Vec<SessionRef>, Failure> {
-    let mut sessions = vec![SessionRef::Number(SessionNo::LOBBY)];
-    let mut after = None;
-    loop {
-        let (peers, more) = match client.call(Call::Peers { after }).await? {
-            Reply::Peers { peers, more } => (peers, more),
-            reply => return Err(unexpected(&reply)),
-        };
-        sessions.extend(peers.iter().map(|peer| SessionRef::Key(peer.key)));
-        after = peers.last().map(|last| last.key);
-        if !more || after.is_none() {
-            return Ok(sessions);
-        }
-    }
+    let peers = client.people(|after| Call::Peers { after }).await?;
+    let lobby = SessionRef::Number(SessionNo::LOBBY);
+    Ok([lobby].into_iter().chain(peers.iter().map(|peer| SessionRef::Key(peer.key))).collect())
 }
 
 async fn page(
