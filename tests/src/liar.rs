@@ -89,8 +89,13 @@ impl Liar {
 
     /// Says something to one daemon.
     pub fn tell(&self, whom: Key, message: FromLobby) {
-        let seat = self.scene().seats.get(&whom).cloned().expect("they are connected");
-        seat.blocking_send(message).expect("they are connected");
+        assert!(self.still_tells(whom, message), "they are connected");
+    }
+
+    /// Says something to one daemon, who may have enough of it and leave. `false`: it has left.
+    pub fn still_tells(&self, whom: Key, message: FromLobby) -> bool {
+        let seat = self.scene().seats.get(&whom).cloned();
+        seat.is_some_and(|seat| seat.blocking_send(message).is_ok())
     }
 
     /// Waits until what it has heard is as wanted.

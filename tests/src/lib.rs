@@ -5,6 +5,7 @@
 //! | [`binaries`] | the programs, built once for each test process |
 //! | [`world`] | folders and a lobby port that no other test has |
 //! | [`process`] | daemons and lobbies as child processes, killed and reaped when dropped |
+//! | `company` | daemons that are in a lobby, and have sessions with each other |
 //! | [`screen`], [`capture`] | `chatctl attach` on a pseudo-terminal, and everything it ever printed |
 //! | [`ctl`] | the other commands of `chatctl`, and their rows |
 //! | [`watch`] | waits for a state of a daemon, told by the daemon itself |
@@ -18,6 +19,7 @@
 
 pub mod binaries;
 pub mod capture;
+mod company;
 pub mod ctl;
 pub mod forger;
 pub mod liar;

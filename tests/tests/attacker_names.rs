@@ -1,8 +1,6 @@
 //! The attacker says that they are somebody else, or have been invited.
 #![cfg(unix)]
 
-use std::net::SocketAddr;
-
 use chat_tests::forger::{self, Caller};
 use chat_tests::liar::Liar;
 use chat_tests::{Ctl, Daemon, Lobbyd, World};
@@ -15,26 +13,20 @@ use proto::lobby::{self, FromLobby, MemberHello, RefusedCode, ToLobby};
 use proto::name::Name;
 use proto::peer;
 
-fn join(world: &World, house: &str, lobby: SocketAddr, name: &str) -> Daemon {
-    let daemon = Daemon::with(name, world.house(house), &["--lobby", &lobby.to_string()]);
-    daemon.in_lobby();
-    daemon
-}
-
 #[test]
 fn who_comes_under_the_name_of_somebody_known_is_called_otherwise_and_hears_nothing_meant_for_them() {
     let world = World::new();
     // A lobby that grants every name to everybody.
     let liar = Liar::open();
-    let anna = join(&world, "anna", liar.addr, "anna");
-    let mut bobby = join(&world, "bobby", liar.addr, "bobby");
+    let anna = Daemon::in_lobby_at(&world, "anna", liar.addr, "anna");
+    let mut bobby = Daemon::in_lobby_at(&world, "bobby", liar.addr, "bobby");
     anna.sees_users(2);
     anna.ctl().ok(&["fork", "bobby"]);
     anna.ctl().ok(&["send", "bobby", "first", "--wait", "delivered"]);
     bobby.terminate();
     let bobbys = liar.scene().contact("bobby").member.key;
     liar.scene().present.remove(&bobbys);
-    let eve = join(&world, "eve", liar.addr, "bobby");
+    let eve = Daemon::in_lobby_at(&world, "eve", liar.addr, "bobby");
     eve.sees_users(2);
     eve.ctl().ok(&["fork", "anna"]);
     eve.ctl().ok(&["send", "anna", "it is me, bobby", "--wait", "delivered"]);
@@ -59,7 +51,7 @@ fn who_comes_under_the_name_of_somebody_known_is_called_otherwise_and_hears_noth
 fn who_shows_a_key_without_its_secret_half_is_nobody() {
     let world = World::new();
     let lobby = Lobbyd::start(&world);
-    let [anna, bobby] = ["anna", "bobby"].map(|name| join(&world, name, world.lobby(), name));
+    let [anna, bobby] = ["anna", "bobby"].map(|name| Daemon::in_lobby_at(&world, name, world.lobby(), name));
     anna.ctl().ok(&["fork", "bobby"]);
     anna.connected_to("bobby");
     let [at_anna, bobbys] = [&anna, &bobby].map(|daemon| {

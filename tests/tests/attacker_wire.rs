@@ -2,8 +2,6 @@
 //! about that is not the right one, and nothing is said before.
 #![cfg(unix)]
 
-use std::net::SocketAddr;
-
 use chat_tests::forger::{self, Caller};
 use chat_tests::liar::Liar;
 use chat_tests::tap::{Bend, Side, Tap};
@@ -17,20 +15,6 @@ use proto::peer::{self, ByeCode, DialId, Hello, OutState, PeerMessage};
 
 const CANARY: &str = "canary-on-the-wire-5038";
 
-fn join(world: &World, lobby: SocketAddr, name: &str) -> Daemon {
-    let daemon = Daemon::with(name, world.house(name), &["--lobby", &lobby.to_string()]);
-    daemon.in_lobby();
-    daemon
-}
-
-fn key(daemon: &Daemon) -> Key {
-    daemon.until("its key", |state| state.daemon.as_ref().map(|row| row.key))
-}
-
-fn port(daemon: &Daemon) -> SocketAddr {
-    daemon.until("listens", |state| state.daemon.as_ref()?.listening)
-}
-
 fn lobby_key(world: &World) -> Key {
     Identity::load_or_create(&world.house("lobby").data).expect("its key").key()
 }
@@ -43,20 +27,12 @@ fn troubled(daemon: &Daemon, why: &str) -> String {
     })
 }
 
-/// Who knocks in ways that are not in order has ended nobody.
-fn lives(daemon: &Daemon) {
-    let pid = daemon.ctl().rows(&["status"])[0]["pid"].to_string();
-    assert!(daemon.ready_line().contains(&format!("process {pid},")), "{}", daemon.ready_line());
-    let errors = std::fs::read_to_string(daemon.house().errors.join(daemon.name())).expect("a file");
-    assert!(!errors.contains("panicked"), "{errors}");
-}
-
 #[test]
 fn a_middleman_before_a_known_lobby_hears_nothing_and_is_told_of() {
     let world = World::new();
     let _lobby = Lobbyd::start(&world);
     let tap = Tap::on(world.lobby());
-    let anna = join(&world, tap.addr, "anna");
+    let anna = Daemon::in_lobby_at(&world, "anna", tap.addr, "anna");
     let middle = Liar::open();
     tap.turn_to(middle.addr);
     tap.drop_all();
@@ -94,7 +70,7 @@ fn recordings_of_both_links_are_worth_nothing() {
     let world = World::new();
     let liar = Liar::open();
     let at_lobby = Tap::on(liar.addr);
-    let [anna, bobby] = ["anna", "bobby"].map(|name| join(&world, at_lobby.addr, name));
+    let [anna, bobby] = ["anna", "bobby"].map(|name| Daemon::in_lobby_at(&world, name, at_lobby.addr, name));
     anna.sees_users(2);
     let mut contact = liar.scene().contact("bobby");
     let between = Tap::on(contact.addrs[0]);
@@ -110,8 +86,8 @@ fn recordings_of_both_links_are_worth_nothing() {
     // What the callers have said is said again, to the same ones.
     let before = liar.scene().heard.len();
     forger::call_plain(liar.addr, &flights.0.caller);
-    forger::call_plain(port(&bobby), &flights.1.caller);
-    forger::call_plain(port(&bobby), &[&flights.1.caller[..], &flights.1.caller].concat());
+    forger::call_plain(bobby.listening(), &flights.1.caller);
+    forger::call_plain(bobby.listening(), &[&flights.1.caller[..], &flights.1.caller].concat());
     let news = |scene: &chat_tests::liar::Scene| scene.heard[before..].to_vec();
     let heard = news(&liar.scene());
     assert!(
@@ -133,8 +109,8 @@ fn recordings_of_both_links_are_worth_nothing() {
     anna.in_lobby();
     anna.ctl().ok(&["send", "bobby", "last", "--wait", "delivered"]);
     assert_eq!(bobby.ctl().received("anna"), [CANARY, "late", "last"]);
-    lives(&anna);
-    lives(&bobby);
+    anna.lives();
+    bobby.lives();
 }
 
 /// A hello of TLS 1.2: no `supported_versions`, a cipher suite and a curve of that time.
@@ -157,8 +133,8 @@ fn frame(json: &str) -> Vec<u8> {
 fn nothing_older_and_nothing_in_the_clear_is_spoken_anywhere() {
     let world = World::new();
     let _lobby = Lobbyd::start(&world);
-    let anna = join(&world, world.lobby(), "anna");
-    let doors = [(world.lobby(), lobby::ALPN, peer::ALPN), (port(&anna), peer::ALPN, lobby::ALPN)];
+    let anna = Daemon::in_lobby_at(&world, "anna", world.lobby(), "anna");
+    let doors = [(world.lobby(), lobby::ALPN, peer::ALPN), (anna.listening(), peer::ALPN, lobby::ALPN)];
     let hello = serde_json::to_string(&ToLobby::Hello(Box::new(member_hello(Versions::OURS)))).expect("JSON");
     for (door, own, other) in doors {
         for words in [b"GET / HTTP/1.1\r\nHost: chat\r\n\r\n".to_vec(), frame(&hello), hello_of_tls_1_2()] {
@@ -174,9 +150,9 @@ fn nothing_older_and_nothing_in_the_clear_is_spoken_anywhere() {
         assert!(refused(None, &[own]), "a caller without a key");
         assert!(refused(somebody, &[own]), "a caller with a key of somebody else");
         // Nor may they say that they are anna, or the lobby, without the secret halves of those keys.
-        assert!(refused(Some(key(&anna)), &[own]) && refused(Some(lobby_key(&world)), &[own]));
+        assert!(refused(Some(anna.key()), &[own]) && refused(Some(lobby_key(&world)), &[own]));
     }
-    lives(&anna);
+    anna.lives();
     assert_eq!(anna.ctl().rows(&["users"]).len(), 1, "nobody came in");
 }
 
@@ -196,7 +172,7 @@ fn member_hello(versions: Versions) -> MemberHello {
 fn versions_that_nobody_speaks_are_refused_with_words() {
     let world = World::new();
     let _lobby = Lobbyd::start(&world);
-    let anna = join(&world, world.lobby(), "anna");
+    let anna = Daemon::in_lobby_at(&world, "anna", world.lobby(), "anna");
     let eve = Identity::ephemeral().expect("a key");
     for (min, max) in [(0, 0), (2, 9), (9, 2), (u16::MAX, u16::MAX)] {
         let versions = Versions { min, max };
@@ -210,13 +186,13 @@ fn versions_that_nobody_speaks_are_refused_with_words() {
         assert!(caller.hear().is_err(), "and the link has ended");
 
         let mut caller =
-            Caller::<PeerMessage>::call(port(&anna), &eve, peer::ALPN, key(&anna)).expect("a link");
+            Caller::<PeerMessage>::call(anna.listening(), &eve, peer::ALPN, anna.key()).expect("a link");
         caller.say(&PeerMessage::Hello(Box::new(peer_hello(versions)))).expect("said");
         let PeerMessage::Bye { code, .. } = caller.hear().expect("an answer") else { panic!("not refused") };
         assert_eq!(code, ByeCode::Version);
         assert!(caller.hear().is_err(), "and the link has ended");
     }
-    lives(&anna);
+    anna.lives();
     assert_eq!(anna.ctl().rows(&["sessions"]).len(), 1);
     assert_eq!(anna.ctl().rows(&["users"]).len(), 1);
 }

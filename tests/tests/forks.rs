@@ -20,11 +20,7 @@ fn only_session(daemon: &Daemon) -> Value {
 #[test]
 fn mutual_forks_at_the_same_instant_make_one_session() {
     let world = World::new();
-    let [anna, bobby] = ["anna", "bobby"].map(|name| {
-        let daemon = Daemon::start(&world, name);
-        daemon.in_lobby();
-        daemon
-    });
+    let [anna, bobby] = Daemon::meet(&world, ["anna", "bobby"]);
     let (mut by_anna, mut by_bobby) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
         let barrier = Barrier::new(2);

@@ -73,13 +73,8 @@ fn the_next_daemon_takes_over_the_lobby_of_one_that_was_killed() {
     let world = World::new();
     let mut anna = Daemon::start(&world, "anna");
     anna.until("hosts", |state| state.daemon.as_ref()?.lobby.hosted.then_some(()));
-    let [bobby, carol] = ["bobby", "carol"].map(|name| {
-        let daemon = Daemon::start(&world, name);
-        daemon.in_lobby();
-        daemon
-    });
-    bobby.ctl().ok(&["fork", "carol"]);
-    bobby.connected_to("carol");
+    let [bobby, carol] = Daemon::meet(&world, ["bobby", "carol"]);
+    bobby.fork(&carol);
     carol.ctl().ok(&["send", "lobby", "before", "--wait", "sent"]);
     bobby.until("before", |state| (state.lobby()?.unread == 1).then_some(()));
 

@@ -20,18 +20,10 @@ fn send_all(from: &Ctl, to: &str, count: usize) {
     assert_eq!(ran.code, 0, "{ran:?}");
 }
 
-fn pair(world: &World) -> [Daemon; 2] {
-    ["anna", "bobby"].map(|name| {
-        let daemon = Daemon::start(world, name);
-        daemon.in_lobby();
-        daemon
-    })
-}
-
 #[test]
 fn a_daemon_that_is_killed_again_and_again_gets_every_line_once_and_in_order() {
     let world = World::new();
-    let [anna, mut bobby] = pair(&world);
+    let [anna, mut bobby] = Daemon::meet(&world, ["anna", "bobby"]);
     anna.ctl().ok(&["fork", "bobby"]);
     bobby.connected_to("anna");
     let screen = Screen::open(&bobby.ctl().pty(&["attach", "anna"]));
@@ -67,7 +59,7 @@ fn a_daemon_that_is_killed_again_and_again_gets_every_line_once_and_in_order() {
 fn two_daemons_killed_in_turn_while_both_write_lose_and_repeat_nothing() {
     const EACH: usize = 300;
     let world = World::new();
-    let [mut anna, mut bobby] = pair(&world);
+    let [mut anna, mut bobby] = Daemon::meet(&world, ["anna", "bobby"]);
     anna.ctl().ok(&["fork", "bobby"]);
     bobby.connected_to("anna");
     let done = AtomicUsize::new(0);
@@ -106,7 +98,7 @@ fn two_daemons_killed_in_turn_while_both_write_lose_and_repeat_nothing() {
 #[test]
 fn a_sender_that_is_killed_repeats_nothing_and_forgets_nothing() {
     let world = World::new();
-    let [mut anna, bobby] = pair(&world);
+    let [mut anna, bobby] = Daemon::meet(&world, ["anna", "bobby"]);
     anna.ctl().ok(&["fork", "bobby"]);
     anna.connected_to("bobby");
     let mut expected = Vec::new();
@@ -127,7 +119,7 @@ fn a_sender_that_is_killed_repeats_nothing_and_forgets_nothing() {
 #[test]
 fn sessions_keep_their_number_and_mode_over_a_restart() {
     let world = World::new();
-    let [mut anna, bobby] = pair(&world);
+    let [mut anna, bobby] = Daemon::meet(&world, ["anna", "bobby"]);
     let carol = Daemon::start(&world, "carol");
     carol.in_lobby();
     carol.ctl().ok(&["fork", "anna"]);
@@ -197,7 +189,7 @@ fn lines_for_a_peer_who_is_away_go_out_on_the_return_without_any_lobby() {
 #[test]
 fn regression_words_left_by_somebody_who_has_left_again_are_shown() {
     let world = World::new();
-    let [anna, mut bobby] = pair(&world);
+    let [anna, mut bobby] = Daemon::meet(&world, ["anna", "bobby"]);
     bobby.kill();
     anna.ctl().ok(&["fork", "bobby"]);
     anna.ctl().ok(&["send", "bobby", "call me"]);

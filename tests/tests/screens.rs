@@ -14,13 +14,8 @@ struct Pair {
 impl Pair {
     fn new() -> Self {
         let world = World::new();
-        let [anna, bobby] = ["anna", "bobby"].map(|name| {
-            let daemon = Daemon::start(&world, name);
-            daemon.in_lobby();
-            daemon
-        });
-        bobby.ctl().ok(&["fork", "anna"]);
-        anna.connected_to("bobby");
+        let [anna, bobby] = Daemon::meet(&world, ["anna", "bobby"]);
+        bobby.fork(&anna);
         Self { anna, bobby, _world: world }
     }
 

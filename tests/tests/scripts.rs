@@ -8,21 +8,11 @@ use chat_tests::{Ctl, Daemon, World};
 use proto::limits::MAX_TEXT_LEN;
 use serde_json::Value;
 
-fn daemons<const N: usize>(world: &World, names: [&str; N]) -> [Daemon; N] {
-    names.map(|name| {
-        let daemon = Daemon::start(world, name);
-        daemon.in_lobby();
-        daemon
-    })
-}
-
 /// Two daemons; anna has forked bobby.
 fn pair(world: &World) -> [Daemon; 2] {
-    let pair = daemons(world, ["anna", "bobby"]);
-    pair[0].ctl().ok(&["fork", "bobby"]);
-    pair[0].connected_to("bobby");
-    pair[1].connected_to("anna");
-    pair
+    let [anna, bobby] = Daemon::meet(world, ["anna", "bobby"]);
+    anna.fork(&bobby);
+    [anna, bobby]
 }
 
 #[test]
@@ -138,7 +128,7 @@ fn without_a_name_the_only_daemon_is_meant_and_several_have_to_be_told_apart() {
 #[test]
 fn a_script_piped_into_attach_runs_its_lines_and_detaches() {
     let world = World::new();
-    let [anna, bobby] = daemons(&world, ["anna", "bobby"]);
+    let [anna, bobby] = Daemon::meet(&world, ["anna", "bobby"]);
     let script = "hello all\n\\fork bobby\nfirst\ntwo rows \\\nin one\n\\\\literal\n\\lob\nbye all\n\\ss\n";
     let ran = anna.ctl().run(&["--plain", "attach"], script.as_bytes());
     assert_eq!(ran.code, 0, "{ran:?}");
@@ -303,7 +293,7 @@ fn a_tail_with_a_cursor_misses_nothing_over_restarts_of_itself_and_of_the_daemon
 fn eight_daemons_on_one_machine_all_talk() {
     let world = World::new();
     let names = ["ann", "ben", "cleo", "dan", "eve", "fred", "gus", "hal"];
-    let all = daemons(&world, names);
+    let all = Daemon::meet(&world, names);
     for (daemon, next) in all.iter().zip(names.iter().cycle().skip(1)) {
         daemon.sees_users(8);
         daemon.ctl().ok(&["send", "lobby", &format!("{} is here", daemon.name())]);

@@ -37,11 +37,7 @@ impl Cast {
     /// Three daemons, all in the lobby and each known to the others.
     fn new() -> Self {
         let world = World::new();
-        let [anna, bobby, carol] = ["anna", "bobby", "carol"].map(|name| {
-            let daemon = Daemon::start(&world, name);
-            daemon.in_lobby();
-            daemon
-        });
+        let [anna, bobby, carol] = Daemon::meet(&world, ["anna", "bobby", "carol"]);
         for daemon in [&anna, &bobby, &carol] {
             daemon.sees_users(3);
         }

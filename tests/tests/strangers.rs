@@ -2,7 +2,7 @@
 #![cfg(unix)]
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 
 use chat_tests::{DEADLINE, Daemon, World};
@@ -63,18 +63,9 @@ fn say_and_hear(mut stream: impl Read + Write, bytes: &[u8], finish: impl FnOnce
 }
 
 fn pair(world: &World) -> [Daemon; 2] {
-    let pair = ["anna", "bobby"].map(|name| {
-        let daemon = Daemon::start(world, name);
-        daemon.in_lobby();
-        daemon
-    });
-    pair[0].ctl().ok(&["fork", "bobby"]);
-    pair[0].connected_to("bobby");
-    pair
-}
-
-fn peer_port(daemon: &Daemon) -> SocketAddr {
-    daemon.until("listens", |state| state.daemon.as_ref()?.listening)
+    let [anna, bobby] = Daemon::meet(world, ["anna", "bobby"]);
+    anna.fork(&bobby);
+    [anna, bobby]
 }
 
 /// Both go on, in the very processes in which they were.
@@ -82,10 +73,7 @@ fn assert_unharmed(anna: &Daemon, bobby: &Daemon) {
     for (daemon, peer) in [(anna, "bobby"), (bobby, "anna")] {
         daemon.ctl().ok(&["send", peer, "still there?", "--wait", "delivered", "--timeout", "20"]);
         daemon.ctl().ok(&["send", "lobby", "still there?", "--wait", "sent", "--timeout", "20"]);
-        let pid = daemon.ctl().rows(&["status"])[0]["pid"].to_string();
-        assert!(daemon.ready_line().contains(&format!("process {pid},")), "{}", daemon.ready_line());
-        let errors = std::fs::read_to_string(daemon.house().errors.join(daemon.name())).expect("a file");
-        assert!(!errors.contains("panicked"), "{errors}");
+        daemon.lives();
     }
 }
 
@@ -123,7 +111,7 @@ fn nonsense_at_the_local_socket_is_turned_away() {
 fn nonsense_at_the_peer_port_is_turned_away() {
     let world = World::new();
     let [anna, bobby] = pair(&world);
-    let port = peer_port(&anna);
+    let port = anna.listening();
     for bytes in nonsense() {
         let stream = TcpStream::connect(port).expect("the port");
         stream.set_read_timeout(Some(DEADLINE)).expect("an option");
@@ -140,7 +128,7 @@ fn nonsense_at_the_peer_port_is_turned_away() {
 fn strangers_who_say_nothing_keep_nobody_out() {
     let world = World::new();
     let [anna, bobby] = pair(&world);
-    let port = peer_port(&anna);
+    let port = anna.listening();
     let silent: Vec<TcpStream> = (0..200).map(|_| TcpStream::connect(port).expect("the port")).collect();
     let deaf: Vec<UnixStream> = (0..50).filter_map(|_| UnixStream::connect(anna.socket()).ok()).collect();
     // A friend whom anna never met comes in while they all stand in the door.

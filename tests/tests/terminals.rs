@@ -5,13 +5,8 @@ use chat_tests::{Ctl, Daemon, Screen, World};
 
 /// anna, and bobby who has forked her.
 fn pair(world: &World) -> [Daemon; 2] {
-    let [anna, bobby] = ["anna", "bobby"].map(|name| {
-        let daemon = Daemon::start(world, name);
-        daemon.in_lobby();
-        daemon
-    });
-    bobby.ctl().ok(&["fork", "anna"]);
-    anna.connected_to("bobby");
+    let [anna, bobby] = Daemon::meet(world, ["anna", "bobby"]);
+    bobby.fork(&anna);
     [anna, bobby]
 }
 
@@ -109,11 +104,7 @@ fn a_failed_attach_moves_nobodys_cursor() {
 #[test]
 fn regression_who_is_new_is_told_before_the_first_word() {
     let world = World::new();
-    let [anna, bobby] = ["anna", "bobby"].map(|name| {
-        let daemon = Daemon::start(&world, name);
-        daemon.in_lobby();
-        daemon
-    });
+    let [anna, bobby] = Daemon::meet(&world, ["anna", "bobby"]);
     // The session and its first words come together.
     let script = b"\\fork anna\nfirst word\nsecond word\n";
     assert_eq!(bobby.ctl().run(&["attach"], script).code, 0);

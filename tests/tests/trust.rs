@@ -51,13 +51,8 @@ fn a_stranger_asks_and_is_accepted_declined_or_blocked() {
 #[test]
 fn both_sides_compare_the_same_digits() {
     let world = World::new();
-    let [anna, bobby] = ["anna", "bobby"].map(|name| {
-        let daemon = Daemon::start(&world, name);
-        daemon.in_lobby();
-        daemon
-    });
-    anna.ctl().ok(&["fork", "bobby"]);
-    anna.connected_to("bobby");
+    let [anna, bobby] = Daemon::meet(&world, ["anna", "bobby"]);
+    anna.fork(&bobby);
     let code = |daemon: &Daemon, peer: &str| daemon.ctl().rows(&["verify", peer])[0]["code"].clone();
     assert_eq!(code(&anna, "bobby"), code(&bobby, "anna"));
     let screen = anna.screen();
