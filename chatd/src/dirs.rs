@@ -111,6 +111,15 @@ fn close_to_others(_: &Path, _: &fs::Metadata) -> io::Result<()> {
     Ok(())
 }
 
+/// How a file is made that its owner alone may read, from its first byte.
+pub(crate) fn private_file() -> OpenOptions {
+    #[allow(unused_mut, reason = "elsewhere the folder of a user is closed to others")]
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
 /// A daemon's folder, held by this process until it is dropped or the process ends, however it ends.
 #[derive(Debug)]
 pub struct Lock {
@@ -125,11 +134,8 @@ impl Lock {
             let path = path.clone();
             move |source| DirError::Io { act, path, source }
         };
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&path).map_err(failed("open"))?;
+        let opened = private_file().read(true).write(true).create(true).truncate(false).open(&path);
+        let mut file = opened.map_err(failed("open"))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

@@ -1,10 +1,11 @@
 //! The key file: only its owner can read it from its first byte on, and it is on the disk before it is used.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::IdentityError;
+use crate::dirs::private_file;
 
 /// Name of the key file in its folder.
 const FILE_NAME: &str = "key";
@@ -66,11 +67,7 @@ fn create(dir: &Path, path: &Path, bytes: &[u8]) -> Result<(), IdentityError> {
 }
 
 fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
+    let mut file = private_file().write(true).create_new(true).open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }

@@ -3,7 +3,7 @@
 //! It stands beside the database as `history.db.v3.bak`, where 3 is the version of the tables in it. To go back to an
 //! older program: stop the daemon, put the copy in the place of `history.db`, and remove `history.db-wal`.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use rusqlite::backup::Backup;
 
 use super::StoreError;
+use crate::dirs::private_file;
 
 /// Copies that are kept, those of the newest versions.
 const KEEP: usize = 2;
@@ -55,11 +56,7 @@ fn make_private(path: &Path) -> io::Result<File> {
         io::ErrorKind::NotFound => Ok(()),
         _ => Err(error),
     })?;
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    private_file().write(true).create_new(true).open(path)
 }
 
 /// Removes all copies but the newest.

@@ -11,6 +11,7 @@
 mod archive;
 mod backup;
 mod blocks;
+pub(crate) mod database;
 mod drafts;
 mod entries;
 mod errors;
@@ -25,7 +26,6 @@ mod tests;
 mod words;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -36,12 +36,8 @@ pub use pins::PinRow;
 pub use positions::{InRow, OutRow};
 pub use reader::{Progress, Reader};
 pub use schema::SCHEMA;
-pub(crate) use schema::check_sqlite;
 pub use search::{Found, Scope};
 pub use words::Query;
-
-/// How long a reader waits for a checkpoint, and a second writer for the first to go.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The writing connection.
 #[derive(Debug)]
@@ -56,16 +52,12 @@ pub struct Store {
 impl Store {
     /// Opens the database at `path`, making it if there is none. The caller holds the lock of the folder.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let mut db = Connection::open(path)?;
-        db.busy_timeout(BUSY_TIMEOUT)?;
-        // Before anything is written, the form of the journal included: a file that is not for us stays as it is.
-        let found = schema::found(&db)?;
+        let mut db = database::connect(path)?;
+        let found = database::found(&db, SCHEMA)?;
         if (1..SCHEMA).contains(&found) {
             backup::keep(&db, path, found)?;
         }
-        db.pragma_update(None, "journal_mode", "WAL")?;
-        // NORMAL may roll commits back after a power cut; a line that was accepted must stay.
-        db.pragma_update(None, "synchronous", "FULL")?;
+        database::make_durable(&db)?;
         db.set_prepared_statement_cache_capacity(64);
         schema::migrate(&mut db)?;
         Ok(Self::new(db, Some(path.to_owned())))

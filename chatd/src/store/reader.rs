@@ -6,12 +6,12 @@ use proto::ids::{Key, Pos, Seq, WallMs};
 use proto::ipc::{Entry, EntryState, Range};
 use proto::limits::{PAGE_BYTES, PAGE_ENTRIES};
 use proto::name::Name;
-use rusqlite::{Connection, OpenFlags, Row, params};
+use rusqlite::{Connection, Row, params};
 
 use super::archive::state_of;
 use super::entries::kind_of;
 use super::positions::to_mid;
-use super::{BUSY_TIMEOUT, LogId, StoreError};
+use super::{LogId, StoreError, database};
 
 /// How far a log's own entries have come: what turns a position into an [`EntryState`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -38,10 +38,7 @@ pub(super) const TEXT: usize = 8;
 impl Reader {
     /// Opens the database at `path`.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let db = Connection::open_with_flags(path, flags)?;
-        db.busy_timeout(BUSY_TIMEOUT)?;
-        Ok(Self { db })
+        Ok(Self { db: database::connect_to_read(path)? })
     }
 
     /// One page of a log, oldest first: at most `limit` entries, and no more than the limits of a page.

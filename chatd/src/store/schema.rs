@@ -3,12 +3,10 @@
 use rusqlite::Connection;
 
 use super::StoreError;
+use super::database::step_up;
 
 /// Version of the tables, in `PRAGMA user_version`. 0 is an empty file.
 pub const SCHEMA: i64 = 5;
-
-/// First SQLite without the WAL-reset bug, which could corrupt a database (<https://sqlite.org/wal.html>).
-const OLDEST_SAFE_SQLITE: i32 = 3_051_003;
 
 /// Never edited: there are files that it made.
 const V1: &str = "
@@ -130,37 +128,11 @@ ALTER TABLE entry ADD COLUMN imported TEXT; -- how far it had come elsewhere; NU
 /// What each version adds, the first one first.
 const STEPS: [&str; 5] = [V1, V2, V3, V4, V5];
 
-/// Refuses a SQLite that can corrupt its files.
-pub(crate) fn check_sqlite() -> Result<(), StoreError> {
-    if rusqlite::version_number() < OLDEST_SAFE_SQLITE {
-        return Err(StoreError::Sqlite { version: rusqlite::version().to_owned() });
-    }
-    Ok(())
-}
-
-/// The version of the tables that are there.
-///
-/// # Errors
-///
-/// [`StoreError::Newer`] where a later program made them, [`StoreError::Damaged`] where it is no database.
-pub(super) fn found(db: &Connection) -> Result<i64, StoreError> {
-    check_sqlite()?;
-    let found = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    if (0..=SCHEMA).contains(&found) { Ok(found) } else { Err(StoreError::Newer { found, known: SCHEMA }) }
-}
-
 /// Brings the tables to [`SCHEMA`], in one step that happens whole or not at all.
 pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
-    let found = found(db)?;
-    let missing = STEPS.iter().skip(usize::try_from(found).unwrap_or(usize::MAX)).collect::<Vec<_>>();
-    if missing.is_empty() {
-        return Ok(());
-    }
     let tx = db.transaction()?;
-    missing.into_iter().try_for_each(|step| tx.execute_batch(step))?;
-    tx.pragma_update(None, "user_version", SCHEMA)?;
-    tx.commit()?;
-    Ok(())
+    step_up(&tx, &STEPS)?;
+    Ok(tx.commit()?)
 }
 
 /// A file as the version of that number left it, with its tables and nothing in them. For tests.

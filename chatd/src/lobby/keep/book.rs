@@ -1,10 +1,8 @@
 //! The database of a lobby.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use jiff::Timestamp;
 use proto::ids::{Key, WallMs};
@@ -12,9 +10,11 @@ use proto::name::Name;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::{Kept, Row, RowId};
+use crate::dirs::private_file;
 use crate::lobby::doors::{Pass, TokenHash};
 use crate::lobby::wards::{Kind, Rule, Subject};
-use crate::store::{StoreError, check_sqlite};
+use crate::store::StoreError;
+use crate::store::database::{cannot_open, connect, found, make_durable, make_file};
 
 /// Name of the file in the lobby's folder.
 const FILE_NAME: &str = "lobby.db";
@@ -74,17 +74,11 @@ pub(super) struct Book {
 impl Book {
     /// Opens the database in `dir`, making it if there is none.
     pub(super) fn open(dir: &Path) -> Result<Self, StoreError> {
-        check_sqlite()?;
         let path = dir.join(FILE_NAME);
-        private_file(&path)?;
-        let mut db = Connection::open(path)?;
-        db.busy_timeout(Duration::from_secs(5))?;
-        db.pragma_update(None, "journal_mode", "WAL")?;
-        db.pragma_update(None, "synchronous", "FULL")?;
-        let found: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        if found > VERSION {
-            return Err(StoreError::Newer { found, known: VERSION });
-        }
+        make_file(&path)?;
+        let mut db = connect(&path)?;
+        let found = found(&db, VERSION)?;
+        make_durable(&db)?;
         let tx = db.transaction()?;
         tx.execute_batch(TABLES)?;
         if found < 2 {
@@ -146,7 +140,7 @@ impl Book {
         for line in lines {
             writeln!(text, "{now:.3} {line}")?;
         }
-        let mut file = make_private(&self.audit)?;
+        let mut file = private_file().append(true).create(true).open(&self.audit)?;
         file.write_all(&text)?;
         file.sync_all()
     }
@@ -242,23 +236,4 @@ fn remove(tx: &Transaction<'_>, id: &RowId) -> Result<(), StoreError> {
 
 fn key(bytes: &[u8]) -> Result<Key, StoreError> {
     Key::from_slice(bytes).ok_or(StoreError::Broken("key"))
-}
-
-fn cannot_open(path: &Path, error: &io::Error) -> rusqlite::Error {
-    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
-    rusqlite::Error::SqliteFailure(code, Some(format!("{}: {error}", path.display())))
-}
-
-/// Makes the file of a database, if it is not there yet.
-pub(in crate::lobby) fn private_file(path: &Path) -> Result<(), StoreError> {
-    Ok(make_private(path).map(drop).map_err(|error| cannot_open(path, &error))?)
-}
-
-/// The files that SQLite puts beside it get the same mode.
-fn make_private(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.append(true).create(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
 }

@@ -24,8 +24,6 @@ use super::wards::Rule;
 use crate::store::StoreError;
 use book::Book;
 
-pub(super) use book::private_file;
-
 /// Wait before what could not be written is tried again.
 const RETRY: Duration = Duration::from_secs(5);
 

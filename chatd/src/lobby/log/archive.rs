@@ -2,19 +2,19 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use proto::frame::{Encoded, encode};
 use proto::ids::{Key, LobbySeq, Mid, Signature, WallMs};
 use proto::lobby::{FromLobby, Member, RoomEntry};
 use proto::name::Name;
 use proto::text::Text;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use super::{READ_BYTES, READ_ENTRIES};
 use crate::store::StoreError;
+use crate::store::database::connect_to_read;
 
 /// Most pages that are read at the same time. Who comes later waits: a page takes a millisecond.
 const MAX_READERS: usize = 4;
@@ -59,21 +59,12 @@ impl Archive {
         let readers = self.0.clone();
         let work = move || {
             let idle = readers.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let db = idle.map_or_else(|| readers.open(), Ok)?;
+            let db = idle.map_or_else(|| connect_to_read(&readers.path), Ok)?;
             let page = read(&db, after, check, until)?;
             readers.idle.lock().unwrap_or_else(PoisonError::into_inner).push(db);
             Ok(page)
         };
         spawn_blocking(work).await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
-    }
-}
-
-impl Readers {
-    fn open(&self) -> Result<Connection, StoreError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let db = Connection::open_with_flags(&self.path, flags)?;
-        db.busy_timeout(Duration::from_secs(5))?;
-        Ok(db)
     }
 }
 

@@ -10,11 +10,14 @@ use proto::lobby::{FromLobby, RoomEntry};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{Archive, Decision, Denied, Fresh, Group, Post, Start};
-use crate::lobby::keep::private_file;
-use crate::store::{StoreError, check_sqlite};
+use crate::store::StoreError;
+use crate::store::database::{connect, found, make_durable, make_file, step_up};
 
 /// Name of the file in the lobby's folder. It is not the one of the names: the log is written by a thread of its own.
 const FILE_NAME: &str = "log.db";
+
+/// Version of the tables, in `PRAGMA user_version`: that of the last step. 0 is an empty file.
+const VERSION: i64 = 1;
 
 /// What each version adds, the first one first. Never edited: there are files that they made.
 const STEPS: [&str; 1] = ["
@@ -78,11 +81,10 @@ impl LogFile {
     /// Opens the log in `dir`, beginning one if there is none.
     pub(in crate::lobby) fn open(dir: &Path, retention: Retention) -> Result<Self, StoreError> {
         let path = dir.join(FILE_NAME);
-        private_file(&path)?;
-        let db = Connection::open(&path)?;
-        db.busy_timeout(Duration::from_secs(5))?;
-        db.pragma_update(None, "journal_mode", "WAL")?;
-        db.pragma_update(None, "synchronous", "FULL")?;
+        make_file(&path)?;
+        let db = connect(&path)?;
+        found(&db, VERSION)?;
+        make_durable(&db)?;
         Self::with(db, Some(path), retention)
     }
 
@@ -244,20 +246,10 @@ fn cost(text: u64) -> u64 {
 
 /// Brings the tables to the version of this program, in one step that happens whole or not at all.
 fn migrate(db: &mut Connection) -> Result<(), StoreError> {
-    check_sqlite()?;
-    let known = STEPS.len();
     let tx = db.transaction()?;
-    let found: i64 = tx.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    let Some(missing) = usize::try_from(found).ok().and_then(|found| STEPS.get(found..)) else {
-        return Err(StoreError::Newer { found, known: i64::try_from(known).unwrap_or(i64::MAX) });
-    };
-    missing.iter().try_for_each(|step| tx.execute_batch(step))?;
-    if found == 0 {
+    if step_up(&tx, &STEPS)? == 0 {
         let generation: [u8; Generation::LEN] = rand::random();
         tx.execute("INSERT INTO log (generation, head, floor, bytes) VALUES (?1, 0, 0, 0)", [generation])?;
-    }
-    if !missing.is_empty() {
-        tx.pragma_update(None, "user_version", known)?;
     }
     Ok(tx.commit()?)
 }
