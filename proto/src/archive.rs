@@ -2,14 +2,12 @@
 //!
 //! The first line is a [`Head`], each further one a [`Record`].
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{Key, Mid, Seq, WallMs};
 use crate::ipc::{EntryKind, EntryState};
 use crate::name::Name;
-use crate::text::Length;
+use crate::text::Words;
 
 /// What the first line calls itself.
 pub const FORMAT: &str = "chat-history";
@@ -30,8 +28,8 @@ pub struct Head {
     pub key: Key,
 }
 
-/// One entry. `Debug` gives the length of its text.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// One entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// With whom the session was; `None`: the lobby.
     pub peer: Option<Party>,
@@ -52,24 +50,7 @@ pub struct Record {
     /// How far it had come.
     pub state: EntryState,
     /// As in an entry, raw.
-    pub text: String,
-}
-
-impl fmt::Debug for Record {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Record")
-            .field("peer", &self.peer)
-            .field("seq", &self.seq)
-            .field("kind", &self.kind)
-            .field("from", &self.from)
-            .field("author", &self.author)
-            .field("mine", &self.mine)
-            .field("mid", &self.mid)
-            .field("at", &self.at)
-            .field("state", &self.state)
-            .field("text", &Length(&self.text))
-            .finish()
-    }
+    pub text: Words,
 }
 
 /// The other side of a session.

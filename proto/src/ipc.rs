@@ -5,7 +5,6 @@
 //! does not read costs nothing. Entries are never pushed: a client sees from a row that a log has grown and reads the
 //! page after its own place ([`Call::Read`]). Live lines and history are one and the same read.
 
-use std::fmt;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
@@ -14,7 +13,7 @@ use crate::archive::Record;
 use crate::hello::Versions;
 use crate::ids::{Key, Mid, Pos, Seq, SessionNo, WallMs};
 use crate::name::Name;
-use crate::text::{Length, Text, Words};
+use crate::text::{Text, Words};
 
 /// From a client to its daemon.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -593,7 +592,7 @@ pub enum Trust {
 }
 
 /// One entry of a session's log, as a client sees it.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// Where it stands.
     pub seq: Seq,
@@ -613,27 +612,10 @@ pub struct Entry {
     pub state: EntryState,
     /// The text of a message or a notice, raw; of a `joined` the name that the new one is easily taken for, if any;
     /// empty for the other kinds.
-    pub text: String,
+    pub text: Words,
     /// It was put here by an import: no news, and nothing that is sent to anybody.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub imported: bool,
-}
-
-impl fmt::Debug for Entry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Entry")
-            .field("seq", &self.seq)
-            .field("kind", &self.kind)
-            .field("from", &self.from)
-            .field("mine", &self.mine)
-            .field("mid", &self.mid)
-            .field("pos", &self.pos)
-            .field("at", &self.at)
-            .field("state", &self.state)
-            .field("text", &Length(&self.text))
-            .field("imported", &self.imported)
-            .finish()
-    }
 }
 
 /// Kinds of [`Entry`].

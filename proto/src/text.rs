@@ -1,6 +1,7 @@
 //! What a person wrote: exact, and bounded.
 
 use std::fmt;
+use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 
@@ -44,28 +45,65 @@ impl Text {
 
 impl fmt::Debug for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Length(&self.0).fmt(f)
+        length(&self.0, f)
     }
 }
 
-/// Stands for a text in the `Debug` of what holds one: its length, never the words.
-pub struct Length<'a>(pub &'a str);
-
-impl fmt::Debug for Length<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Text({} bytes)", self.0.len())
-    }
-}
-
-/// Words that are looked for: as private as what they are looked for in. `Debug` gives their length.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What somebody has written, raw and of any length: in an entry, in a search, in a line of an export.
+///
+/// `Debug` gives its length, never the words, so that whatever holds one can be logged. Show it only through
+/// [`crate::display`].
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Words(pub String);
 
+impl Words {
+    /// The raw words.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Debug for Words {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Length(&self.0).fmt(f)
+        length(&self.0, f)
     }
+}
+
+impl Deref for Words {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Words {
+    fn from(words: String) -> Self {
+        Self(words)
+    }
+}
+
+impl From<&str> for Words {
+    fn from(words: &str) -> Self {
+        Self(words.to_owned())
+    }
+}
+
+impl From<Words> for String {
+    fn from(words: Words) -> Self {
+        words.0
+    }
+}
+
+impl From<Text> for Words {
+    fn from(text: Text) -> Self {
+        Self(text.0)
+    }
+}
+
+fn length(words: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "Text({} bytes)", words.len())
 }
 
 impl TryFrom<String> for Text {

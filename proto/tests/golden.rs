@@ -542,7 +542,7 @@ fn what_the_limits_allow_fits_into_a_frame() {
         pos: Some(proto::ids::Pos(Seq::END.0)),
         at: WallMs(Seq::END.0),
         state: EntryState::Delivered,
-        text,
+        text: text.into(),
         imported: true,
     };
     let page = |entries| ToClient::Reply {
@@ -563,7 +563,7 @@ fn what_the_limits_allow_fits_into_a_frame() {
         mid: Mid([0xff; 16]),
         at: WallMs(Seq::END.0),
         state: EntryState::Delivered,
-        text,
+        text: text.into(),
     };
     let import = |records| ToDaemon::Request { id: u64::MAX, call: Call::Import { records } };
     let share = "\u{0}".repeat(PAGE_BYTES / PAGE_RECORDS);

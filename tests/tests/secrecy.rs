@@ -229,7 +229,7 @@ fn regression_debug_output_of_what_holds_a_secret_shows_none() {
         pos: None,
         at,
         state: EntryState::Queued,
-        text: word.to_owned(),
+        text: word.into(),
         imported: false,
     };
     let record = Record {
@@ -242,7 +242,7 @@ fn regression_debug_output_of_what_holds_a_secret_shows_none() {
         mid,
         at,
         state: EntryState::Queued,
-        text: word.to_owned(),
+        text: word.into(),
     };
     let session = SessionRef::Number(SessionNo(1));
     let hit = Hit { session: None, peer: None, entry: entry.clone() };

@@ -79,7 +79,7 @@ pub(crate) fn entry(seq: u64, kind: EntryKind, from: &str, text: &str) -> Entry 
         pos: None,
         at: WallMs(1_795_341_600_000),
         state: EntryState::Received,
-        text: text.to_owned(),
+        text: text.into(),
         imported: false,
     }
 }

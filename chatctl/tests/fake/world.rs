@@ -160,7 +160,7 @@ impl World {
             pos: own.then_some(pos),
             at: WallMs(1_795_341_600_123),
             state: if own { EntryState::Queued } else { EntryState::Received },
-            text: text.to_owned(),
+            text: text.into(),
             imported: false,
         });
         session.row.head = seq;

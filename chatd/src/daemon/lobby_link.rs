@@ -177,7 +177,7 @@ impl Core {
                 mid: self.new_mid(),
                 kind,
                 at: self.now.wall,
-                text,
+                text: text.into(),
                 seen: None,
             };
             self.room.log.append_other(&mut self.store, &entry)?;

@@ -4,6 +4,7 @@ use proto::ids::{Chain, Epoch, Mid, Pos, WallMs};
 use proto::ipc::EntryKind;
 use proto::limits::MAX_PROBES;
 use proto::peer::{ByeCode, Content, PeerMessage, Probe};
+use proto::text::Words;
 use rand::RngExt;
 
 use super::{ConnId, Cx, Output, PeerSession, chain};
@@ -117,9 +118,9 @@ impl PeerSession {
         content: Content,
     ) -> Result<(), StoreError> {
         let (kind, text, seen) = match content {
-            Content::Open => (EntryKind::Opened, String::new(), Pos::START),
+            Content::Open => (EntryKind::Opened, Words::default(), Pos::START),
             Content::Text { text } => (EntryKind::Text, text.into(), Pos::START),
-            Content::Close { seen } => (EntryKind::Closed, String::new(), seen),
+            Content::Close { seen } => (EntryKind::Closed, Words::default(), seen),
         };
         let before = self.in_chain(cx, pos.prev())?.ok_or(StoreError::Broken("list of positions"))?;
         let chain = chain::extend(&before, mid, kind, at, &text, seen);

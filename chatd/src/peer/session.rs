@@ -8,6 +8,7 @@ use proto::ids::{Key, Mid, Pos, Seq, WallMs};
 use proto::ipc::{EntryKind, Mode};
 use proto::limits::MAX_ADDRS;
 use proto::name::Name;
+use proto::text::Words;
 use rand::RngExt;
 
 use super::consent::Consent;
@@ -164,7 +165,7 @@ impl PeerSession {
 
     /// The person opens the session.
     pub fn open(&mut self, cx: &mut Cx<'_>) -> Result<(), StoreError> {
-        let entry = own_entry(cx, EntryKind::Opened, String::new(), None);
+        let entry = own_entry(cx, EntryKind::Opened, None);
         let (_, pos) = self.log.append_own(cx.store, &entry)?;
         self.note_own(pos);
         self.log.row.my_open = Some(pos);
@@ -177,7 +178,7 @@ impl PeerSession {
     /// The person leaves the session, for both.
     pub fn close(&mut self, cx: &mut Cx<'_>) -> Result<(), StoreError> {
         let seen = self.in_pos();
-        let entry = own_entry(cx, EntryKind::Closed, String::new(), Some(seen));
+        let entry = own_entry(cx, EntryKind::Closed, Some(seen));
         let (_, pos) = self.log.append_own(cx.store, &entry)?;
         self.note_own(pos);
         self.log.row.my_open = None;
@@ -199,7 +200,7 @@ impl PeerSession {
         cx: &mut Cx<'_>,
         mid: Mid,
         at: WallMs,
-        text: String,
+        text: Words,
     ) -> Result<(Seq, Pos), StoreError> {
         if let Some(seq) = cx.store.find(self.log.id(), &cx.me.key, mid)? {
             let pos = cx.store.out_pos(self.log.id(), seq)?.unwrap_or(Pos::START);
@@ -367,13 +368,13 @@ impl PeerSession {
 }
 
 /// An entry that the daemon makes for its person.
-fn own_entry(cx: &mut Cx<'_>, kind: EntryKind, text: String, seen: Option<Pos>) -> NewEntry {
+fn own_entry(cx: &mut Cx<'_>, kind: EntryKind, seen: Option<Pos>) -> NewEntry {
     NewEntry {
         author: Author::Person(cx.me.key, cx.me.name.clone()),
         mid: Mid::from_parts(cx.now.wall, cx.rng.random()),
         kind,
         at: cx.now.wall,
-        text,
+        text: Words::default(),
         seen,
     }
 }

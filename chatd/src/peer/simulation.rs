@@ -326,8 +326,8 @@ impl World {
                 let text = format!("{host}-{mid}");
                 let said = text.clone();
                 self.hosts[host].step(now, |session, cx| {
-                    session.say(cx, mid, WallMs(0), said.clone()).expect("says");
-                    session.say(cx, mid, WallMs(0), said).expect("says it only once");
+                    session.say(cx, mid, WallMs(0), said.clone().into()).expect("says");
+                    session.say(cx, mid, WallMs(0), said.into()).expect("says it only once");
                 });
                 // Accepted means committed; a crash here takes it back before anybody was told.
                 let before = self.crashes;

@@ -126,8 +126,14 @@ impl Log {
         at: WallMs,
         text: String,
     ) -> Result<(), StoreError> {
-        let entry =
-            NewEntry { author: Author::Daemon(None), mid, kind: EntryKind::Notice, at, text, seen: None };
+        let entry = NewEntry {
+            author: Author::Daemon(None),
+            mid,
+            kind: EntryKind::Notice,
+            at,
+            text: text.into(),
+            seen: None,
+        };
         self.append_other(store, &entry).map(drop)
     }
 

@@ -2,12 +2,13 @@
 
 use proto::archive::{Party, Record};
 use proto::ids::{Key, Mid, Seq, WallMs};
-use proto::ipc::{EntryKind, EntryState};
+use proto::ipc::EntryState;
 use proto::limits::{PAGE_BYTES, PAGE_RECORDS};
 use proto::name::Name;
-use rusqlite::{OptionalExtension, Row, params};
+use proto::text::Words;
+use rusqlite::{Row, params};
 
-use super::entries::{kind_name, kind_of};
+use super::entries::{NewRow, kind_of};
 use super::positions::to_mid;
 use super::reader::{Reader, state};
 use super::{LogId, Progress, Store, StoreError};
@@ -34,36 +35,27 @@ pub(super) fn state_of(name: &str) -> Result<EntryState, StoreError> {
 impl Store {
     /// An entry of that author (`None`: a daemon) and identity is in the log.
     pub fn holds(&self, log: LogId, author: Option<&Key>, mid: Mid) -> Result<bool, StoreError> {
-        let mut query =
-            self.db.prepare_cached("SELECT 1 FROM entry WHERE log = ?1 AND author = ?2 AND mid = ?3")?;
-        let author = author.map_or(&[][..], |key| &key.0);
-        Ok(query.query_row(params![log.0, author, mid.0], |_| Ok(())).optional()?.is_some())
+        Ok(self.find_of(log, author_bytes(author), mid)?.is_some())
     }
 
     /// Puts an entry of another database at the end of a log, as `seq`: the caller knows the head.
     pub fn append_imported(&mut self, log: LogId, seq: Seq, record: &Record) -> Result<(), StoreError> {
-        let db = self.write()?;
-        let mut statement = db.prepare_cached(
-            "INSERT INTO entry (log, seq, author, name, mid, kind, at, text, imported)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        )?;
-        statement.execute(params![
-            log.0,
-            seq.0,
-            record.author.as_ref().map_or(&[][..], |key| &key.0),
-            record.from.as_ref().map(Name::as_str),
-            record.mid.0,
-            kind_name(record.kind),
-            record.at.0,
-            record.text,
-            state_name(record.state),
-        ])?;
-        if record.kind == EntryKind::Text {
-            Self::index(db, db.last_insert_rowid(), &record.text)
-        } else {
-            Ok(())
-        }
+        let row = NewRow {
+            author: author_bytes(record.author.as_ref()),
+            name: record.from.as_ref(),
+            mid: record.mid,
+            kind: record.kind,
+            at: record.at,
+            text: &record.text,
+            seen: None,
+            imported: Some(state_name(record.state)),
+        };
+        self.insert(log, seq, &row)
     }
+}
+
+fn author_bytes(author: Option<&Key>) -> &[u8] {
+    author.map_or(&[], |key| &key.0)
 }
 
 impl Reader {
@@ -120,6 +112,6 @@ fn to_record(
         mid: to_mid(&row.get::<_, Vec<u8>>(4)?)?,
         at: WallMs(row.get(6)?),
         state: state(imported.as_deref(), row.get(5)?, progress)?,
-        text: row.get(7)?,
+        text: Words(row.get(7)?),
     })
 }

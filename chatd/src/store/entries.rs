@@ -1,11 +1,9 @@
 //! The entries of a log: what was said, and what the daemon noted.
 
-use std::fmt;
-
 use proto::ids::{Key, Mid, Pos, Seq, WallMs};
 use proto::ipc::EntryKind;
 use proto::name::Name;
-use proto::text::Length;
+use proto::text::Words;
 use rusqlite::{OptionalExtension, params};
 
 use super::{LogId, Store, StoreError};
@@ -36,7 +34,7 @@ impl Author {
 }
 
 /// An entry that has no place yet.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEntry {
     /// Whose.
     pub author: Author,
@@ -47,25 +45,26 @@ pub struct NewEntry {
     /// When its author made it.
     pub at: WallMs,
     /// The text; empty for kinds that have none.
-    pub text: String,
+    pub text: Words,
     /// Of a closing entry: how far its author had read.
     pub seen: Option<Pos>,
 }
 
-impl fmt::Debug for NewEntry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NewEntry")
-            .field("author", &self.author)
-            .field("mid", &self.mid)
-            .field("kind", &self.kind)
-            .field("at", &self.at)
-            .field("text", &Length(&self.text))
-            .field("seen", &self.seen)
-            .finish()
-    }
+/// A row of the table, as it is written.
+pub(super) struct NewRow<'a> {
+    /// The bytes of the author's key; none: the daemon itself.
+    pub(super) author: &'a [u8],
+    pub(super) name: Option<&'a Name>,
+    pub(super) mid: Mid,
+    pub(super) kind: EntryKind,
+    pub(super) at: WallMs,
+    pub(super) text: &'a str,
+    pub(super) seen: Option<Pos>,
+    /// How far it had come in the database from which it is; `None`: it was written or came here.
+    pub(super) imported: Option<&'static str>,
 }
 
-pub(super) fn kind_name(kind: EntryKind) -> &'static str {
+fn kind_name(kind: EntryKind) -> &'static str {
     match kind {
         EntryKind::Text => "text",
         EntryKind::Joined => "joined",
@@ -98,35 +97,52 @@ impl Store {
 
     /// Where an author's message stands; `None` where it is not in the log.
     pub fn find(&self, log: LogId, author: &Key, mid: Mid) -> Result<Option<Seq>, StoreError> {
+        self.find_of(log, &author.0, mid)
+    }
+
+    /// The same by the bytes of the author's key, of which a daemon's own entries have none.
+    pub(super) fn find_of(&self, log: LogId, author: &[u8], mid: Mid) -> Result<Option<Seq>, StoreError> {
         let mut query =
             self.db.prepare_cached("SELECT seq FROM entry WHERE log = ?1 AND author = ?2 AND mid = ?3")?;
-        let seq = query.query_row(params![log.0, author.0, mid.0], |row| row.get(0)).optional()?;
+        let seq = query.query_row(params![log.0, author, mid.0], |row| row.get(0)).optional()?;
         Ok(seq.map(Seq))
     }
 
     /// Puts an entry at the end of a log, as `seq`: the caller knows the head.
     pub fn append(&mut self, log: LogId, seq: Seq, entry: &NewEntry) -> Result<(), StoreError> {
+        let row = NewRow {
+            author: entry.author.key_bytes(),
+            name: entry.author.name(),
+            mid: entry.mid,
+            kind: entry.kind,
+            at: entry.at,
+            text: &entry.text,
+            seen: entry.seen,
+            imported: None,
+        };
+        self.insert(log, seq, &row)
+    }
+
+    /// Writes a row, and its words into the index.
+    pub(super) fn insert(&mut self, log: LogId, seq: Seq, row: &NewRow<'_>) -> Result<(), StoreError> {
         let db = self.write()?;
         let mut statement = db.prepare_cached(
-            "INSERT INTO entry (log, seq, author, name, mid, kind, at, text, seen)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO entry (log, seq, author, name, mid, kind, at, text, seen, imported)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?;
         statement.execute(params![
             log.0,
             seq.0,
-            entry.author.key_bytes(),
-            entry.author.name().map(Name::as_str),
-            entry.mid.0,
-            kind_name(entry.kind),
-            entry.at.0,
-            entry.text,
-            entry.seen.map(|pos| pos.0),
+            row.author,
+            row.name.map(Name::as_str),
+            row.mid.0,
+            kind_name(row.kind),
+            row.at.0,
+            row.text,
+            row.seen.map(|pos| pos.0),
+            row.imported,
         ])?;
-        if entry.kind == EntryKind::Text {
-            Self::index(db, db.last_insert_rowid(), &entry.text)
-        } else {
-            Ok(())
-        }
+        if row.kind == EntryKind::Text { Self::index(db, db.last_insert_rowid(), row.text) } else { Ok(()) }
     }
 
     /// Messages of others after one entry and up to another.

@@ -1,16 +1,14 @@
 //! The two numbered lists of a session: mine (`out`) and theirs (`in_pos`), each with its chain.
 
-use std::fmt;
-
 use proto::ids::{Chain, Mid, Pos, Seq, WallMs};
 use proto::ipc::EntryKind;
-use proto::text::Length;
+use proto::text::Words;
 use rusqlite::{OptionalExtension, params};
 
 use super::{LogId, Store, StoreError, entries::kind_of};
 
 /// One of my entries, as it goes out.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutRow {
     /// Where it stands in my list.
     pub pos: Pos,
@@ -21,22 +19,9 @@ pub struct OutRow {
     /// When I made it.
     pub at: WallMs,
     /// The text; empty for kinds that have none.
-    pub text: String,
+    pub text: Words,
     /// Of a closing entry: how far I had read.
     pub seen: Option<Pos>,
-}
-
-impl fmt::Debug for OutRow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OutRow")
-            .field("pos", &self.pos)
-            .field("mid", &self.mid)
-            .field("kind", &self.kind)
-            .field("at", &self.at)
-            .field("text", &Length(&self.text))
-            .field("seen", &self.seen)
-            .finish()
-    }
 }
 
 /// One position of the other side's list.
@@ -95,7 +80,7 @@ impl Store {
                 mid: to_mid(&row.get::<_, Vec<u8>>(1)?)?,
                 kind: kind_of(row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?)?,
                 at: WallMs(row.get(3)?),
-                text: row.get(4)?,
+                text: Words(row.get(4)?),
                 seen: row.get::<_, Option<u64>>(5)?.map(Pos),
             });
         }

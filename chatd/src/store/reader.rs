@@ -6,6 +6,7 @@ use proto::ids::{Key, Pos, Seq, WallMs};
 use proto::ipc::{Entry, EntryState, Range};
 use proto::limits::{PAGE_BYTES, PAGE_ENTRIES};
 use proto::name::Name;
+use proto::text::Words;
 use rusqlite::{Connection, Row, params};
 
 use super::archive::state_of;
@@ -93,7 +94,7 @@ pub(super) fn to_entry(row: &Row<'_>, me: &Key, progress: Progress) -> Result<(L
         pos: pos.map(Pos),
         at: WallMs(row.get(7)?),
         state: state(imported.as_deref(), pos, progress)?,
-        text: row.get(TEXT)?,
+        text: Words(row.get(TEXT)?),
         imported: imported.is_some(),
     };
     Ok((LogId(row.get(0)?), entry))

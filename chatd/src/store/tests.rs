@@ -20,7 +20,7 @@ fn text(mid: u8, text: &str) -> NewEntry {
         mid: Mid([mid; 16]),
         kind: EntryKind::Text,
         at: WallMs(5),
-        text: text.to_owned(),
+        text: text.into(),
         seen: None,
     }
 }
@@ -67,7 +67,7 @@ fn a_page_is_bounded_and_one_entry_always_fits() {
     for seq in 4..=300 {
         let mut entry = text(0, "");
         entry.mid = Mid::from_parts(WallMs(seq), [0; 10]);
-        entry.text = "y".repeat(PAGE_BYTES / 100);
+        entry.text = "y".repeat(PAGE_BYTES / 100).into();
         store.append(LOG, Seq(seq), &entry).expect("appends");
     }
     store.commit().expect("commits");

@@ -500,7 +500,7 @@ fn entry() -> impl Strategy<Value = Entry> {
             pos,
             at,
             state,
-            text,
+            text: text.into(),
             imported,
         },
     )

@@ -83,7 +83,7 @@ fn fill(path: &std::path::Path, lines: u64) {
             mid: Mid::from_parts(WallMs(number), random),
             kind: EntryKind::Text,
             at: WallMs(number),
-            text: chance.line(),
+            text: chance.line().into(),
             seen: None,
         };
         log.append_other(&mut store, &entry).expect("appends");
